@@ -1,0 +1,432 @@
+//! Everything that repeats a run: one TOML file of sections, its presets, and the table of keys
+//! that feeds help texts and error messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::kernel::optimizer::AdamW;
+use crate::sit::{Path, SitConfig, Weighting};
+use crate::train::optim::Schedule;
+use crate::train::step::{LossWeights, Method};
+use crate::vae::VaeConfig;
+use crate::vae::loss::VaeLossWeights;
+use crate::vae::perceptual::InputRange;
+
+mod keys;
+pub use keys::{KEYS, Key, nearest};
+
+/// Configuration of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What is trained.
+    pub method: Method,
+    /// Pictures.
+    pub data: DataConfig,
+    /// Autoencoder.
+    pub vae: VaeSection,
+    /// Transformer.
+    pub sit: SitSection,
+    /// Teacher and alignment.
+    pub align: AlignSection,
+    /// Autoencoder losses.
+    pub loss: LossSection,
+    /// Critic of reconstructions.
+    pub discriminator: DiscriminatorSection,
+    /// Optimizers.
+    pub optim: OptimSection,
+    /// Moving average of the transformer.
+    pub ema: EmaSection,
+    /// Length, seed and bookkeeping.
+    pub train: TrainSection,
+    /// What is shown while training.
+    pub preview: PreviewSection,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// "embedded", a folder or a zip.
+    pub source: String,
+    /// Side of the training pictures.
+    pub image_px: usize,
+    /// Mirror half of the pictures.
+    pub flip: bool,
+}
+
+/// `[vae]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaeSection {
+    /// Feature channels per level.
+    pub channels: Vec<usize>,
+    /// Residual blocks per level.
+    pub layers: usize,
+    /// Channels of the latent.
+    pub latent_channels: usize,
+    /// Groups of the group norms.
+    pub groups: usize,
+    /// Attention at the lowest level, as the f16d32 models.
+    pub lowest_attention: bool,
+    /// A run folder whose autoencoder to start from, or empty.
+    pub init_from: String,
+}
+
+/// `[sit]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SitSection {
+    /// A published size such as "SiT-B/2", or empty for the numbers below.
+    pub name: String,
+    /// Token width.
+    pub width: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Token side in latent positions.
+    pub patch: usize,
+    /// MLP width over token width.
+    pub mlp_ratio: f64,
+    /// Norm on queries and keys.
+    pub qk_norm: bool,
+    /// Path from data to noise.
+    pub path: Path,
+    /// Distribution of training times.
+    pub weighting: Weighting,
+    /// Share of labels dropped.
+    pub label_dropout: f32,
+    /// Train the position table (the reference does in joint mode).
+    pub train_positions: bool,
+    /// Momentum of the latent norm.
+    pub norm_momentum: f32,
+}
+
+/// `[align]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlignSection {
+    /// The frozen vision encoder.
+    pub teacher: String,
+    /// Blocks before alignment.
+    pub depth: usize,
+    /// Projector width.
+    pub projector: usize,
+    /// Weight in the autoencoder pass.
+    pub vae_weight: f64,
+    /// Weight in the transformer pass.
+    pub sit_weight: f64,
+}
+
+/// `[loss]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossSection {
+    /// Weight of the mean absolute error.
+    pub reconstruction_weight: f64,
+    /// Weight of LPIPS.
+    pub perceptual_weight: f64,
+    /// Side at which LPIPS looks.
+    pub perceptual_px: usize,
+    /// Sound or the reference's doubled range.
+    pub perceptual_range: InputRange,
+    /// Weight of KL.
+    pub kl_weight: f64,
+}
+
+/// `[discriminator]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscriminatorSection {
+    /// Channels after the first convolution.
+    pub width: usize,
+    /// Layers with a norm.
+    pub layers: usize,
+    /// Weight of the adversarial term.
+    pub weight: f64,
+}
+
+/// `[optim]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimSection {
+    /// Learning rate of the autoencoder.
+    pub vae_lr: f64,
+    /// Learning rate of the transformer.
+    pub sit_lr: f64,
+    /// Learning rate of the discriminator.
+    pub discriminator_lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Global gradient norm to clip to.
+    pub max_grad_norm: f64,
+    /// Course of the learning rate.
+    pub schedule: Schedule,
+    /// Steps of linear warm-up.
+    pub warmup_steps: u64,
+}
+
+/// `[ema]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmaSection {
+    /// Decay per step.
+    pub decay: f64,
+    /// Start with a small decay.
+    pub warmup: bool,
+}
+
+/// `[train]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSection {
+    /// Pictures per micro-batch.
+    pub batch: usize,
+    /// Micro-batches per step.
+    pub accumulate: usize,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Steps between lines of metrics.jsonl.
+    pub metrics_every: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Checkpoints kept.
+    pub keep_last: usize,
+    /// Keep every checkpoint whose step divides by this.
+    pub keep_every: u64,
+}
+
+/// `[preview]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewSection {
+    /// Steps between previews.
+    pub every: u64,
+    /// Pinned pictures reconstructed.
+    pub pinned: usize,
+    /// Samples in the grid.
+    pub samples: usize,
+    /// Euler steps of a sample.
+    pub sample_steps: usize,
+    /// Guidance of the samples.
+    pub cfg: f64,
+}
+
+/// Names and texts of the presets that come with the program.
+pub const PRESETS: [(&str, &str); 5] = [
+    ("nano", include_str!("../../assets/presets/nano.toml")),
+    ("tiny", include_str!("../../assets/presets/tiny.toml")),
+    ("small", include_str!("../../assets/presets/small.toml")),
+    ("base256", include_str!("../../assets/presets/base256.toml")),
+    ("paper", include_str!("../../assets/presets/paper.toml")),
+];
+
+impl Config {
+    /// A preset by name, or a TOML file by path, with `key=value` settings laid over it.
+    ///
+    /// # Errors
+    /// An unknown preset, a file that cannot be read, an unknown key (the nearest is named), a
+    /// value of the wrong kind, or a combination that does not fit.
+    pub fn load(preset: &str, settings: &[String]) -> Result<Self> {
+        let text = match PRESETS.iter().find(|(name, _)| *name == preset) {
+            Some((_, text)) => (*text).to_string(),
+            None if preset.ends_with(".toml") => {
+                std::fs::read_to_string(preset).map_err(|e| Error::io("read", preset, e))?
+            }
+            None => {
+                let known: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
+                return Err(Error::Config(format!(
+                    "unknown preset {preset}; known are {} (or give a FILE.toml)",
+                    known.join(", ")
+                )));
+            }
+        };
+        Self::parse(&text, settings, preset)
+    }
+
+    /// Reads configuration `text` (from `origin`), with `key=value` settings laid over it. Keys
+    /// that the text leaves out have nano's values.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, settings: &[String], origin: &str) -> Result<Self> {
+        let table = |text: &str| {
+            toml::from_str::<toml::Table>(text)
+                .map_err(|e| Error::Config(format!("{origin}: {}", e.to_string().trim().replace('\n', " "))))
+        };
+        let mut base = table(PRESETS[0].1)?;
+        for (key, value) in flatten(&table(text)?) {
+            set(&mut base, &key, value)?;
+        }
+        for setting in settings {
+            let (key, value) = setting
+                .split_once('=')
+                .ok_or_else(|| Error::Config(format!("--set {setting}: write key=value")))?;
+            set(&mut base, key.trim(), value_of(value.trim()))?;
+        }
+        let config = Self::deserialize(toml::Value::Table(base))
+            .map_err(|e| Error::Config(format!("{origin}: {}", e.to_string().trim().replace('\n', " "))))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The TOML text that repeats this configuration.
+    ///
+    /// # Errors
+    /// Never for a configuration that was parsed; a number too large for TOML otherwise.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|e| Error::Config(format!("configuration: {e}")))
+    }
+
+    /// The autoencoder's geometry.
+    pub fn vae_config(&self) -> VaeConfig {
+        let VaeSection { channels, layers, latent_channels, groups, lowest_attention, .. } = &self.vae;
+        let mut config =
+            VaeConfig::plain(channels, *layers, *latent_channels, *groups, self.data.image_px);
+        if *lowest_attention && let Some(last) = config.down_block_types.last_mut() {
+            *last = "AttnDownEncoderBlock2D".into();
+            config.up_block_types[0] = "AttnUpDecoderBlock2D".into();
+        }
+        config
+    }
+
+    /// The transformer's geometry for `num_classes` classes and teachers of `z_dims` features.
+    ///
+    /// # Errors
+    /// An unknown published name.
+    pub fn sit_config(&self, num_classes: usize, z_dims: Vec<usize>) -> Result<SitConfig> {
+        let sit = &self.sit;
+        let (width, depth, heads, patch) = if sit.name.is_empty() {
+            (sit.width, sit.depth, sit.heads, sit.patch)
+        } else {
+            crate::sit::published_name(&sit.name)?
+        };
+        Ok(SitConfig {
+            input_size: self.data.image_px / self.vae_config().downsampling(),
+            patch_size: patch,
+            in_channels: self.vae.latent_channels,
+            hidden_size: width,
+            depth,
+            num_heads: heads,
+            mlp_ratio: sit.mlp_ratio,
+            num_classes,
+            encoder_depth: self.align.depth,
+            z_dims,
+            projector_dim: self.align.projector,
+            qk_norm: sit.qk_norm,
+            bn_momentum: sit.norm_momentum,
+        })
+    }
+
+    /// The weights of the losses.
+    pub fn loss_weights(&self) -> LossWeights {
+        LossWeights {
+            vae: VaeLossWeights {
+                reconstruction: self.loss.reconstruction_weight,
+                perceptual: self.loss.perceptual_weight,
+                kl: self.loss.kl_weight,
+                adversarial: self.discriminator.weight,
+            },
+            vae_align: self.align.vae_weight,
+            sit_align: self.align.sit_weight,
+        }
+    }
+
+    /// AdamW with learning rate `lr`.
+    pub fn adamw(&self, lr: f64) -> AdamW {
+        let OptimSection { beta1, beta2, eps, weight_decay, .. } = self.optim;
+        AdamW { lr, betas: (beta1, beta2), eps, weight_decay }
+    }
+
+    /// The decay of the average after `step` steps.
+    pub fn ema_decay(&self, step: u64) -> f64 {
+        let warm = (1.0 + step as f64) / (10.0 + step as f64);
+        if self.ema.warmup { self.ema.decay.min(warm) } else { self.ema.decay }
+    }
+
+    /// Checks ranges and that the pieces fit each other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first key that does not fit.
+    pub fn check(&self) -> Result<()> {
+        for key in KEYS {
+            key.check(self)?;
+        }
+        let vae = self.vae_config();
+        vae.check()?;
+        let factor = vae.downsampling();
+        if !self.data.image_px.is_multiple_of(factor) {
+            return Err(Error::Config(format!(
+                "data.image_px = {} is not a multiple of the autoencoder's factor {factor}",
+                self.data.image_px
+            )));
+        }
+        self.sit_config(1, vec![1])?.check()
+    }
+}
+
+/// Dotted keys and values of a table.
+pub(crate) fn flatten(table: &toml::Table) -> Vec<(String, toml::Value)> {
+    let mut all = Vec::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                all.extend(flatten(inner).into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
+            }
+            value => all.push((key.clone(), value.clone())),
+        }
+    }
+    all
+}
+
+/// A value written on the command line: TOML if it parses as such, else a string.
+fn value_of(text: &str) -> toml::Value {
+    toml::from_str::<toml::Table>(&format!("v = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(text.to_string()))
+}
+
+/// Sets the dotted `key`, which must exist; whole numbers become fractions where the key holds one.
+fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
+    let unknown = || {
+        let hint = nearest(key).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+        Error::Config(format!("unknown configuration key {key}{hint}"))
+    };
+    let slot = match key.split_once('.') {
+        Some((section, name)) => table
+            .get_mut(section)
+            .and_then(toml::Value::as_table_mut)
+            .and_then(|section| section.get_mut(name)),
+        None => table.get_mut(key).filter(|value| !value.is_table()),
+    }
+    .ok_or_else(unknown)?;
+    *slot = match (&*slot, value) {
+        (toml::Value::Float(_), toml::Value::Integer(whole)) => toml::Value::Float(whole as f64),
+        (old, new) if old.same_type(&new) => new,
+        (old, new) => {
+            return Err(Error::Config(format!("{key} = {new}: expected {}", article(old.type_str()))));
+        }
+    };
+    Ok(())
+}
+
+fn article(kind: &str) -> String {
+    match kind {
+        "float" => "a number".into(),
+        "integer" => "a whole number".into(),
+        "boolean" => "true or false".into(),
+        "array" => "a list such as [16,32,64]".into(),
+        "string" => "a text".into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,239 @@
+//! Choosing and describing the device that trains: a hardware adapter through wgpu, or the CPU.
+//!
+//! `auto` takes a hardware adapter and falls back to the CPU when there is none or it fails, with
+//! one line that says why. A *software* adapter (lavapipe, SwiftShader) is 50 to 150 times slower
+//! than the CPU device, so it is used on explicit request only.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+
+use burn::tensor::{Device, DeviceKind, Tensor};
+
+use crate::error::{Error, Result};
+
+/// What a person asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A hardware adapter if there is one that works, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU device.
+    Cpu,
+    /// A hardware adapter: the best one, or number `N` of `doctor`'s list.
+    Gpu(Option<usize>),
+    /// A software Vulkan adapter, for tests.
+    Software,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu(None)),
+            "software" => Ok(Self::Software),
+            other => other
+                .strip_prefix("gpu:")
+                .and_then(|n| n.parse().ok())
+                .map(|n| Self::Gpu(Some(n)))
+                .ok_or_else(|| {
+                    Error::Config(format!("unknown device {other}; known are auto, cpu, gpu, gpu:N, software"))
+                }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Gpu(None) => f.write_str("gpu"),
+            Self::Gpu(Some(n)) => write!(f, "gpu:{n}"),
+            Self::Software => f.write_str("software"),
+        }
+    }
+}
+
+/// One adapter that wgpu found.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Adapter {
+    /// Marketing name.
+    pub name: String,
+    /// "discrete", "integrated", "virtual", "software" or "other".
+    pub kind: &'static str,
+    /// Vulkan, Metal, Dx12, …
+    pub api: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Largest storage buffer, in bytes: no tensor can be larger.
+    pub max_buffer_bytes: u64,
+    /// Largest workgroup.
+    pub max_workgroup: u32,
+    /// Shared memory of a workgroup, in bytes.
+    pub workgroup_bytes: u32,
+    /// Whether half precision arithmetic is offered.
+    pub shader_f16: bool,
+    /// Number among the adapters of its kind: how wgpu is asked for it.
+    #[serde(skip)]
+    rank: usize,
+}
+
+impl Adapter {
+    /// Whether it is real hardware.
+    pub fn is_hardware(&self) -> bool {
+        matches!(self.kind, "discrete" | "integrated" | "virtual")
+    }
+
+    fn device_kind(&self) -> DeviceKind {
+        match self.kind {
+            "discrete" => DeviceKind::DiscreteGpu(self.rank),
+            "integrated" => DeviceKind::IntegratedGpu(self.rank),
+            "virtual" => DeviceKind::VirtualGpu(self.rank),
+            "software" => DeviceKind::Cpu,
+            _ => DeviceKind::DefaultDevice,
+        }
+    }
+
+    fn preference(&self) -> usize {
+        ["discrete", "integrated", "virtual"].iter().position(|k| *k == self.kind).unwrap_or(usize::MAX)
+    }
+}
+
+/// A device and the reason for it.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The device; tensors made on it are off the tape.
+    pub device: Device,
+    /// What it is, in words: "CPU (2 threads)".
+    pub name: String,
+    /// Why it was taken, one sentence.
+    pub reason: String,
+    /// Whether it is the CPU device.
+    pub is_cpu: bool,
+}
+
+/// The CPU device (burn-flex).
+pub fn cpu() -> Device {
+    Device::flex()
+}
+
+/// All adapters, each API's view of it counted once. Empty where wgpu finds none.
+pub fn adapters() -> Vec<Adapter> {
+    let instance = wgpu::Instance::default();
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+    }));
+    let mut all: Vec<Adapter> = Vec::new();
+    for adapter in found.unwrap_or_default() {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        };
+        all.push(Adapter {
+            rank: all.iter().filter(|a| a.kind == kind).count(),
+            name: info.name,
+            kind,
+            api: format!("{:?}", info.backend),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            max_buffer_bytes: limits.max_storage_buffer_binding_size,
+            max_workgroup: limits.max_compute_invocations_per_workgroup,
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            shader_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+        });
+    }
+    all
+}
+
+/// wgpu's listing is asynchronous for the web's sake; natively it is ready at once.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Takes the device that was asked for and proves that it computes.
+///
+/// # Errors
+/// When an adapter was asked for by name and there is none, or it fails.
+pub fn choose(choice: DeviceChoice) -> Result<Chosen> {
+    match choice {
+        DeviceChoice::Cpu => Ok(chosen_cpu("asked for")),
+        DeviceChoice::Auto => Ok(choose_auto()),
+        DeviceChoice::Gpu(number) => {
+            let list = adapters();
+            let adapter = match number {
+                Some(n) => list.get(n).ok_or_else(|| {
+                    Error::Device(format!("there is no adapter {n}; `tandem doctor` lists {}", list.len()))
+                })?,
+                None => best(&list).ok_or_else(|| {
+                    Error::Device("no hardware GPU was found; use --device cpu, or see `tandem doctor`".into())
+                })?,
+            };
+            chosen_adapter(adapter, "asked for")
+        }
+        DeviceChoice::Software => {
+            let list = adapters();
+            let adapter = list.iter().find(|a| a.kind == "software").ok_or_else(|| {
+                Error::Device("no software Vulkan adapter was found (Debian: mesa-vulkan-drivers)".into())
+            })?;
+            chosen_adapter(adapter, "asked for")
+        }
+    }
+}
+
+fn best(list: &[Adapter]) -> Option<&Adapter> {
+    list.iter().filter(|a| a.is_hardware()).min_by_key(|a| a.preference())
+}
+
+fn choose_auto() -> Chosen {
+    let list = adapters();
+    let Some(adapter) = best(&list) else {
+        let reason = if list.is_empty() {
+            "no graphics adapter was found"
+        } else {
+            "only software adapters were found, which are far slower than the CPU device"
+        };
+        return chosen_cpu(reason);
+    };
+    match chosen_adapter(adapter, "the best hardware adapter") {
+        Ok(chosen) => chosen,
+        Err(error) => chosen_cpu(&error.to_string()),
+    }
+}
+
+fn chosen_cpu(reason: &str) -> Chosen {
+    let threads = rayon::current_num_threads();
+    let name = format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" });
+    Chosen { device: cpu(), name, reason: reason.into(), is_cpu: true }
+}
+
+fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
+    let device = Device::wgpu(adapter.device_kind());
+    // Drivers fail when first used, and wgpu then panics: try now, where it can be told.
+    let trial = catch_unwind(AssertUnwindSafe(|| {
+        let ones = Tensor::<1>::ones([64], &device);
+        (ones.clone() + ones).sum().try_into_vec_as::<f32>()
+    }));
+    match trial {
+        Ok(Ok(values)) if values == [128.0] => Ok(Chosen {
+            device,
+            name: format!("{} ({}, {})", adapter.name, adapter.kind, adapter.api),
+            reason: reason.into(),
+            is_cpu: false,
+        }),
+        _ => Err(Error::Device(format!("{} was found but does not compute (driver {})", adapter.name, adapter.driver))),
+    }
+}

@@ -1,0 +1,23 @@
+//! Softmax attention on packed projections: `softmax(q kᵀ / √d) v` for every head.
+//!
+//! Queries, keys and values stay in the layout their one linear map gives, so nothing is
+//! permuted or copied, and scores are never stored for the whole batch.
+
+use burn::tensor::Tensor;
+
+/// Attention of `qkv [B, N, 3, H, d]` → `[B, N, H·d]`, scale `d^-½`.
+pub fn attention(qkv: Tensor<5>) -> Tensor<3> {
+    attention_reference(qkv)
+}
+
+/// [`attention`] in plain tensor operations.
+pub fn attention_reference(qkv: Tensor<5>) -> Tensor<3> {
+    let [b, n, _, h, d] = qkv.dims();
+    let part = |i: usize| -> Tensor<4> {
+        qkv.clone().narrow(2, i, 1).reshape([b, n, h, d]).swap_dims(1, 2) // [B, H, N, d]
+    };
+    let (q, k, v) = (part(0), part(1), part(2));
+    let scores = q.matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5);
+    let weights = burn::tensor::activation::softmax(scores, 3); // [B, H, N, N]
+    weights.matmul(v).swap_dims(1, 2).reshape([b, n, h * d])
+}

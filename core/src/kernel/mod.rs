@@ -1,0 +1,29 @@
+//! The kernel layer: every hot operation of training has its one home here.
+//!
+//! Models call these functions, never burn's module functions for the same. Each operation has
+//! up to three forms: hand-written on CPU slices (`cpu/`), WGSL on a wgpu device (`shaders/`),
+//! and `x_reference` in plain tensor operations, which is the oracle in tests and the form used
+//! wherever the others do not exist. [`op`] is the mechanism that puts a hand-written form on
+//! the tape.
+
+pub mod activation;
+pub mod attention;
+pub mod conv;
+pub mod cosine;
+pub mod gate;
+pub mod group_norm;
+pub mod layer_norm;
+pub mod linear;
+pub mod op;
+pub mod optimizer;
+pub mod perceptual;
+pub mod resample;
+
+pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
+pub use attention::attention;
+pub use conv::{Conv, conv2d};
+pub use cosine::cosine_similarity;
+pub use gate::gated_residual;
+pub use group_norm::{GroupNormConfig, group_norm};
+pub use layer_norm::{layer_norm, modulated_layer_norm};
+pub use linear::linear;

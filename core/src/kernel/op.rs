@@ -1,0 +1,342 @@
+//! How a hand-written operation becomes part of burn's automatic differentiation.
+//!
+//! An operation is one [`Kernel`]: a forward and a backward on CPU slices and, where it has
+//! WGSL, the same on the GPU. [`apply`] runs it on the device of its inputs; when no gradient
+//! is asked for, nothing is kept. An operation whose device has no hand-written form is not
+//! brought here: its public function calls its `x_reference` in plain tensor operations instead
+//! ([`runs_on`] decides).
+//!
+//! One mechanism serves every kernel, so a new one writes arithmetic only: no trait per
+//! operation, no tape code.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::wgpu::{CubeBackend, CubeTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::tensor::{DType, Tensor, TensorData};
+
+/// A contiguous f32 tensor in host memory, lent to a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Row-major values.
+    pub values: &'a [f32],
+    /// Axis lengths.
+    pub shape: &'a [usize],
+}
+
+/// A contiguous f32 tensor in host memory, made by a kernel.
+#[derive(Clone, Debug)]
+pub struct Array {
+    /// Row-major values.
+    pub values: Vec<f32>,
+    /// Axis lengths.
+    pub shape: Vec<usize>,
+}
+
+impl Array {
+    /// `values` seen as `shape`.
+    pub fn new(values: Vec<f32>, shape: &[usize]) -> Self {
+        debug_assert_eq!(values.len(), shape.iter().product::<usize>());
+        Self { values, shape: shape.to_vec() }
+    }
+}
+
+/// One hand-written operation with `inputs` in a fixed order and one output.
+pub trait Kernel: Debug + Send + Sync + 'static {
+    /// CPU forward: the output, and what backward needs beyond the inputs (statistics, say).
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>);
+
+    /// CPU backward: for each input with `wanted`, its gradient in the input's shape.
+    /// `saved` is what forward saved; an input not [kept](Kernel::keeps) is empty.
+    fn cpu_backward(&self, inputs: &[View], saved: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>>;
+
+    /// Whether backward reads input `index`; what it does not read is freed after forward.
+    fn keeps(&self, _index: usize) -> bool {
+        true
+    }
+
+    /// Whether [`Kernel::gpu_forward`] and [`Kernel::gpu_backward`] exist.
+    fn has_wgsl(&self) -> bool {
+        false
+    }
+
+    /// GPU forward on contiguous f32 tensors of a `wgpu<wgsl>` client.
+    fn gpu_forward(&self, _inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        unreachable!("{self:?} has no WGSL form")
+    }
+
+    /// GPU backward; see [`Kernel::cpu_backward`].
+    fn gpu_backward(
+        &self,
+        _inputs: &[Option<CubeTensor>],
+        _saved: &[CubeTensor],
+        _grad: CubeTensor,
+        _wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        unreachable!("{self:?} has no WGSL form")
+    }
+}
+
+/// Which hand-written form serves the device of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Slices in host memory.
+    Cpu,
+    /// A WGSL compute shader.
+    Wgsl,
+    /// None: the reference in plain tensor operations.
+    Reference,
+}
+
+/// The form in which an operation runs for `x`: its CPU form on burn-flex, its WGSL form on a
+/// wgpu device when it `has_wgsl`, else the reference.
+pub fn runs_on<const D: usize>(x: &Tensor<D>, has_wgsl: bool) -> Form {
+    fn of(device: &DispatchDevice) -> Form {
+        match device {
+            DispatchDevice::Flex(_) => Form::Cpu,
+            DispatchDevice::Cube(_) => Form::Wgsl,
+            DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
+            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
+            _ => Form::Reference,
+        }
+    }
+    match of(x.device().as_dispatch()) {
+        _ if x.dtype() != DType::F32 => Form::Reference,
+        Form::Wgsl if !has_wgsl => Form::Reference,
+        form => form,
+    }
+}
+
+/// A backend on which kernels run: Flex through slices, wgpu through shaders.
+pub trait KernelBackend: Backend {
+    /// Output and saved tensors of `kernel`; the inputs come back contiguous, as backward wants them.
+    #[allow(clippy::type_complexity, reason = "output, saved, inputs: named in the sentence above")]
+    fn forward(
+        kernel: &dyn Kernel,
+        inputs: Vec<FloatTensor<Self>>,
+    ) -> (FloatTensor<Self>, Vec<FloatTensor<Self>>, Vec<FloatTensor<Self>>);
+
+    /// Gradients of the wanted inputs.
+    fn backward(
+        kernel: &dyn Kernel,
+        inputs: &[Option<FloatTensor<Self>>],
+        saved: &[FloatTensor<Self>],
+        grad: FloatTensor<Self>,
+        wanted: &[bool],
+    ) -> Vec<Option<FloatTensor<Self>>>;
+}
+
+type FlexTensor = FloatTensor<Flex>;
+
+/// `tensor` with its values in one contiguous stretch.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() }
+}
+
+fn flex_from(array: Array) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(array.values, array.shape))
+}
+
+fn view<'a>(tensor: &'a FlexTensor, shape: &'a [usize]) -> View<'a> {
+    View { values: tensor.as_slice::<f32>().unwrap_or(&[]), shape }
+}
+
+fn shape_of(tensor: &FlexTensor) -> Vec<usize> {
+    tensor.layout().shape().to_vec()
+}
+
+impl KernelBackend for Flex {
+    fn forward(
+        kernel: &dyn Kernel,
+        inputs: Vec<FlexTensor>,
+    ) -> (FlexTensor, Vec<FlexTensor>, Vec<FlexTensor>) {
+        let inputs: Vec<_> = inputs.into_iter().map(contiguous).collect();
+        let shapes: Vec<_> = inputs.iter().map(shape_of).collect();
+        let views: Vec<_> = inputs.iter().zip(&shapes).map(|(t, s)| view(t, s)).collect();
+        let (output, saved) = kernel.cpu_forward(&views);
+        (flex_from(output), saved.into_iter().map(flex_from).collect(), inputs)
+    }
+
+    fn backward(
+        kernel: &dyn Kernel,
+        inputs: &[Option<FlexTensor>],
+        saved: &[FlexTensor],
+        grad: FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let grad = contiguous(grad);
+        let grad_shape = shape_of(&grad);
+        let shapes: Vec<_> =
+            inputs.iter().map(|t| t.as_ref().map(shape_of).unwrap_or_default()).collect();
+        let views: Vec<_> = inputs
+            .iter()
+            .zip(&shapes)
+            .map(|(t, s)| t.as_ref().map_or(View { values: &[], shape: &[] }, |t| view(t, s)))
+            .collect();
+        let saved_shapes: Vec<_> = saved.iter().map(shape_of).collect();
+        let saved: Vec<_> = saved.iter().zip(&saved_shapes).map(|(t, s)| view(t, s)).collect();
+        let grads = kernel.cpu_backward(&views, &saved, view(&grad, &grad_shape), wanted);
+        grads.into_iter().map(|g| g.map(flex_from)).collect()
+    }
+}
+
+impl KernelBackend for CubeBackend {
+    fn forward(
+        kernel: &dyn Kernel,
+        inputs: Vec<CubeTensor>,
+    ) -> (CubeTensor, Vec<CubeTensor>, Vec<CubeTensor>) {
+        let inputs: Vec<_> = inputs.into_iter().map(burn::backend::wgpu::into_contiguous).collect();
+        let (output, saved) = kernel.gpu_forward(&inputs);
+        (output, saved, inputs)
+    }
+
+    fn backward(
+        kernel: &dyn Kernel,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        kernel.gpu_backward(inputs, saved, burn::backend::wgpu::into_contiguous(grad), wanted)
+    }
+}
+
+/// What backward of a kernel needs, kept on the tape.
+#[derive(Clone, Debug)]
+struct Kept<B: KernelBackend> {
+    kernel: Arc<dyn Kernel>,
+    inputs: Vec<Option<FloatTensor<B>>>,
+    saved: Vec<FloatTensor<B>>,
+}
+
+/// The tape's step for a kernel of `N` inputs.
+#[derive(Debug)]
+struct Step;
+
+impl<B: KernelBackend, const N: usize> Backward<B, N> for Step {
+    type State = Kept<B>;
+
+    fn backward(self, ops: Ops<Kept<B>, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let Kept { kernel, inputs, saved } = ops.state;
+        let results = B::backward(kernel.as_ref(), &inputs, &saved, grad, &wanted);
+        for (parent, result) in ops.parents.into_iter().zip(results) {
+            if let (Some(parent), Some(result)) = (parent, result) {
+                grads.register::<B>(parent.id, result);
+            }
+        }
+    }
+}
+
+/// Runs `kernel` on a backend without a tape.
+fn untaped<B: KernelBackend>(kernel: &Arc<dyn Kernel>, inputs: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+    B::forward(kernel.as_ref(), inputs).0
+}
+
+/// Runs `kernel` and writes its backward on the tape when any input is tracked.
+fn taped<B: KernelBackend, C: CheckpointStrategy, const N: usize>(
+    kernel: Arc<dyn Kernel>,
+    inputs: [FloatTensor<Autodiff<B, C>>; N],
+) -> FloatTensor<Autodiff<B, C>> {
+    let nodes: [NodeGuard; N] = inputs.each_ref().map(|x| x.node());
+    let primitives: Vec<_> = inputs.into_iter().map(|x| x.into_primitive()).collect();
+    match Backward::<B, N>::prepare::<C>(Step, nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let (output, saved, inputs) = B::forward(kernel.as_ref(), primitives);
+            let inputs =
+                inputs.into_iter().enumerate().map(|(i, x)| kernel.keeps(i).then_some(x)).collect();
+            prep.finish(Kept { kernel, inputs, saved }, output)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(untaped::<B>(&kernel, primitives)),
+    }
+}
+
+/// Routes a kernel to the backend of its inputs, one method per number of inputs.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub trait Routed: Backend {
+    /// A kernel of one input.
+    fn apply1(a: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
+    /// A kernel of two inputs.
+    fn apply2(a: FloatTensor<Self>, b: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
+    /// A kernel of three inputs.
+    fn apply3(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        kernel: Arc<dyn Kernel>,
+    ) -> FloatTensor<Self>;
+}
+
+/// Implements [`Routed`] by `$run` with `[inputs]`.
+macro_rules! routed_by {
+    ($self:ident, |$kernel:ident, $inputs:ident| $run:expr) => {
+        fn apply1(a: FloatTensor<Self>, $kernel: Arc<dyn Kernel>) -> FloatTensor<Self> {
+            let $inputs = [a];
+            $run
+        }
+        fn apply2(a: FloatTensor<Self>, b: FloatTensor<Self>, $kernel: Arc<dyn Kernel>) -> FloatTensor<Self> {
+            let $inputs = [a, b];
+            $run
+        }
+        fn apply3(
+            a: FloatTensor<Self>,
+            b: FloatTensor<Self>,
+            c: FloatTensor<Self>,
+            $kernel: Arc<dyn Kernel>,
+        ) -> FloatTensor<Self> {
+            let $inputs = [a, b, c];
+            $run
+        }
+    };
+}
+
+impl Routed for Flex {
+    routed_by!(Flex, |kernel, inputs| untaped::<Flex>(&kernel, inputs.into()));
+}
+
+impl Routed for CubeBackend {
+    routed_by!(CubeBackend, |kernel, inputs| untaped::<CubeBackend>(&kernel, inputs.into()));
+}
+
+impl<B: KernelBackend + Routed, C: CheckpointStrategy> Routed for Autodiff<B, C> {
+    routed_by!(Autodiff, |kernel, inputs| taped::<B, C, _>(kernel, inputs));
+}
+
+/// Runs a kernel of one input. The caller names the output's rank.
+pub fn apply1<const A: usize, const O: usize>(kernel: impl Kernel, a: Tensor<A>) -> Tensor<O> {
+    Tensor::from_dispatch(<Dispatch as Routed>::apply1(a.into_dispatch(), Arc::new(kernel)))
+}
+
+/// Runs a kernel of two inputs. The caller names the output's rank.
+pub fn apply2<const A: usize, const B: usize, const O: usize>(
+    kernel: impl Kernel,
+    a: Tensor<A>,
+    b: Tensor<B>,
+) -> Tensor<O> {
+    Tensor::from_dispatch(<Dispatch as Routed>::apply2(
+        a.into_dispatch(),
+        b.into_dispatch(),
+        Arc::new(kernel),
+    ))
+}
+
+/// Runs a kernel of three inputs. The caller names the output's rank.
+pub fn apply3<const A: usize, const B: usize, const C: usize, const O: usize>(
+    kernel: impl Kernel,
+    a: Tensor<A>,
+    b: Tensor<B>,
+    c: Tensor<C>,
+) -> Tensor<O> {
+    Tensor::from_dispatch(<Dispatch as Routed>::apply3(
+        a.into_dispatch(),
+        b.into_dispatch(),
+        c.into_dispatch(),
+        Arc::new(kernel),
+    ))
+}

@@ -1,0 +1,67 @@
+//! AdamW, the global gradient norm and the moving average, over flat parameters.
+//!
+//! PyTorch's AdamW in PyTorch's order: decay, moments, `denom = √v / √(1 − β₂ᵗ) + eps`,
+//! `p −= lr / (1 − β₁ᵗ) · m / denom`. The clip factor is `min(1, max_norm / (norm + 1e-6))` with
+//! the norm over all gradients together (burn clips each tensor on its own).
+
+use burn::tensor::Tensor;
+
+/// What AdamW does in one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the first and second moment.
+    pub betas: (f64, f64),
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+/// A weight on its way through the optimizer. All `[n]`.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The weight.
+    pub value: Tensor<1>,
+    /// Its gradient.
+    pub grad: Tensor<1>,
+    /// First moment.
+    pub m: Tensor<1>,
+    /// Second moment.
+    pub v: Tensor<1>,
+}
+
+/// One AdamW step, number `step` (from 1), with gradients scaled by `clip` (a scalar `[1]`).
+pub fn adamw(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>) -> Vec<Slot> {
+    slots.into_iter().map(|slot| adamw_reference(slot, config, step, clip)).collect()
+}
+
+/// [`adamw`] on one weight in plain tensor operations.
+pub fn adamw_reference(slot: Slot, config: AdamW, step: u64, clip: &Tensor<1>) -> Slot {
+    let AdamW { lr, betas: (beta1, beta2), eps, weight_decay } = config;
+    let steps = i32::try_from(step).unwrap_or(i32::MAX);
+    let grad = slot.grad * clip.clone();
+    let m = slot.m * beta1 + grad.clone() * (1.0 - beta1);
+    let v = slot.v * beta2 + grad.clone().square() * (1.0 - beta2);
+    let denominator = v.clone().sqrt() / (1.0 - beta2.powi(steps)).sqrt() + eps;
+    let decayed = slot.value * (1.0 - lr * weight_decay);
+    let value = decayed - m.clone() / denominator * (lr / (1.0 - beta1.powi(steps)));
+    Slot { value, grad, m, v }
+}
+
+/// The Euclidean norm of all `grads` together, a scalar `[1]` on the device.
+pub fn global_norm(grads: &[Tensor<1>]) -> Tensor<1> {
+    let squares: Vec<_> = grads.iter().map(|g| g.clone().square().sum()).collect();
+    Tensor::cat(squares, 0).sum().sqrt()
+}
+
+/// `min(1, max_norm / (norm + 1e-6))`, a scalar `[1]`.
+pub fn clip_factor(norm: Tensor<1>, max_norm: f64) -> Tensor<1> {
+    ((norm + 1e-6).recip() * max_norm).clamp_max(1.0)
+}
+
+/// `decay · average + (1 − decay) · value` for every pair.
+pub fn ema(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64) -> Vec<Tensor<1>> {
+    averages.into_iter().zip(values).map(|(a, v)| a * decay + v * (1.0 - decay)).collect()
+}

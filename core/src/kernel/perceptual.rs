@@ -1,0 +1,31 @@
+//! The distance of one LPIPS layer: unit-normalise both feature maps over channels, square the
+//! difference, weigh the channels, average over space (Zhang et al. 2018, eq. 1).
+//!
+//! Normalisation is `x / (√Σx² + 1e-10)`. The square root has no gradient at zero: there the
+//! gradient is taken as 0 (PyTorch gives NaN).
+
+use burn::tensor::Tensor;
+
+/// Distance between feature maps of the same images; the gradient goes to `b` alone.
+///
+/// # Shapes
+/// `a [B, C, H, W]` (constant), `b [B, C, H, W]`, `weight [C]` (constant) → `[B]`.
+pub fn layer_distance(a: Tensor<4>, b: Tensor<4>, weight: Tensor<1>) -> Tensor<1> {
+    layer_distance_reference(a, b, weight)
+}
+
+/// [`layer_distance`] in plain tensor operations.
+pub fn layer_distance_reference(a: Tensor<4>, b: Tensor<4>, weight: Tensor<1>) -> Tensor<1> {
+    let [batch, c, h, w] = b.dims();
+    let difference = unit(b) - unit(a);
+    let weighted = difference.square() * weight.reshape([1, c, 1, 1]);
+    weighted.sum_dim(1).reshape([batch, h * w]).mean_dim(1).reshape([batch])
+}
+
+fn unit(x: Tensor<4>) -> Tensor<4> {
+    let squares = x.clone().square().sum_dim(1);
+    // A position where all features are zero must give gradient 0: lift it off the root's pole.
+    let dead = squares.clone().lower_equal_scalar(0.0);
+    let norm = squares.mask_fill(dead.clone(), 1.0).sqrt().mask_fill(dead, 0.0);
+    x / (norm + 1e-10)
+}

@@ -1,0 +1,77 @@
+//! Resizing of pictures as tensors, differentiable: nearest ×2 inside the decoder, and
+//! separable interpolation as two matrix products (burn gives a gradient to nearest only).
+
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Every pixel becomes a 2×2 square. `[B, C, H, W]` → `[B, C, 2H, 2W]`.
+pub fn nearest_x2(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]);
+    burn::tensor::module::interpolate(x, options)
+}
+
+/// The kernel that interpolates between pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Two nearest pixels.
+    Bilinear,
+    /// Four nearest pixels, Keys' cubic with a = −0.75, as PyTorch.
+    Bicubic,
+}
+
+/// Resizes to `size` × `size` with half-pixel centres, edge pixels repeated, no antialiasing
+/// (`F.interpolate(align_corners=False)`).
+///
+/// # Shapes
+/// `[B, C, H, W]` → `[B, C, size, size]`.
+pub fn resize(x: Tensor<4>, size: usize, filter: Filter) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    if h == size && w == size {
+        return x;
+    }
+    let device = x.device().without_autodiff();
+    let columns = matrix(w, size, filter, &device); // [size, W]
+    let rows = matrix(h, size, filter, &device); // [size, H]
+    let wide = x.reshape([b * c * h, w]).matmul(columns.transpose()).reshape([b * c, h, size]);
+    rows.unsqueeze::<3>().matmul(wide).reshape([b, c, size, size])
+}
+
+/// The `[out, in]` matrix of one-dimensional interpolation.
+fn matrix(from: usize, to: usize, filter: Filter, device: &Device) -> Tensor<2> {
+    let mut values = vec![0.0f32; to * from];
+    let scale = from as f64 / to as f64;
+    for (i, row) in values.chunks_exact_mut(from).enumerate() {
+        let centre = (i as f64 + 0.5) * scale - 0.5;
+        // PyTorch clamps the bilinear centre at zero; bicubic clamps indices only.
+        let centre = if filter == Filter::Bilinear { centre.max(0.0) } else { centre };
+        let first = centre.floor();
+        let reach = if filter == Filter::Bilinear { 0..=1 } else { -1..=2 };
+        for tap in reach {
+            let weight = filter.weight(centre - first - f64::from(tap));
+            let index = (first as i64 + i64::from(tap)).clamp(0, from as i64 - 1);
+            row[index as usize] += weight as f32;
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [to, from]), device)
+}
+
+impl Filter {
+    /// The kernel at signed `distance` in pixels.
+    fn weight(self, distance: f64) -> f64 {
+        let x = distance.abs();
+        match self {
+            Self::Bilinear => (1.0 - x).max(0.0),
+            Self::Bicubic => {
+                const A: f64 = -0.75;
+                if x <= 1.0 {
+                    ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+                } else if x < 2.0 {
+                    ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A 2-D convolution with named weights.
+
+use burn::tensor::Tensor;
+
+use super::Init;
+use crate::kernel::{self, Conv};
+use crate::params::{Param, Parameters, Walk};
+
+/// A convolution, weight `[out, in, k, k]`.
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    weight: Param,
+    bias: Option<Param>,
+    conv: Conv,
+}
+
+impl Conv2d {
+    /// PyTorch's default start, square kernel of `size`.
+    pub fn new(from: usize, to: usize, size: usize, conv: Conv, init: &mut Init) -> Self {
+        let fan_in = from * size * size;
+        Self {
+            weight: init.uniform_fan_in(&[to, from, size, size], fan_in),
+            bias: Some(init.uniform_fan_in(&[to], fan_in)),
+            conv,
+        }
+    }
+
+    /// 3×3 that keeps the size.
+    pub fn same3(from: usize, to: usize, init: &mut Init) -> Self {
+        Self::new(from, to, 3, Conv::new(1, 1), init)
+    }
+
+    /// 1×1.
+    pub fn point(from: usize, to: usize, init: &mut Init) -> Self {
+        Self::new(from, to, 1, Conv::new(1, 0), init)
+    }
+
+    /// Made of given weights; `bias` may be absent.
+    pub fn from_parts(weight: Param, bias: Option<Param>, conv: Conv) -> Self {
+        Self { weight, bias, conv }
+    }
+
+    /// `[B, in, H, W]` → `[B, out, H', W']`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        kernel::conv2d(x, self.weight.get(), self.bias.as_ref().map(Param::get), self.conv)
+    }
+}
+
+impl Parameters for Conv2d {
+    fn walk(&mut self, walk: &mut Walk) {
+        walk.param("weight", &mut self.weight);
+        if let Some(bias) = &mut self.bias {
+            walk.param("bias", bias);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Blocks with two or more users: weights with names, standing on the kernel layer.
+
+mod conv;
+mod init;
+mod linear;
+mod norm;
+
+pub use conv::Conv2d;
+pub use init::Init;
+pub use linear::Linear;
+pub use norm::{GroupNorm, LayerNorm};

@@ -1,0 +1,21 @@
+//! Tandem's library: an autoencoder and a diffusion transformer trained end to end (REPA-E,
+//! arXiv 2504.10483), watched while they learn.
+//!
+//! Data flows one way: [`error`] ← [`kernel`] ← [`layers`] ← {[`vae`], [`sit`], [`align`]} ←
+//! [`train`]. Nothing here knows a window, a command line or standard output.
+
+pub mod align;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod formats;
+pub mod kernel;
+pub mod latent_norm;
+pub mod layers;
+pub mod params;
+pub mod sample;
+pub mod sit;
+pub mod train;
+pub mod vae;
+
+pub use error::{Error, Result};

@@ -1,0 +1,5 @@
+//! Drawing pictures from a trained transformer.
+
+mod solver;
+
+pub use solver::{SampleConfig, Solver, sample};

@@ -1,0 +1,81 @@
+//! All randomness of a training step, drawn on the host from (seed, step) alone: a resumed run
+//! is the same run, on any device.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use crate::sit::{Path, Weighting};
+
+/// Separates the streams of a seed: training steps, fixed previews, sampling.
+#[derive(Clone, Copy, Debug)]
+pub enum Stream {
+    /// Step `n` of training.
+    Step(u64),
+    /// Noise that previews keep from first to last.
+    Preview,
+    /// Picture `n` of a sampling job.
+    Sample(u64),
+}
+
+/// A generator for one stream of a seed.
+pub fn rng(seed: u64, stream: Stream) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // ChaCha streams are 64 bit; the top two bits say which kind.
+    rng.set_stream(match stream {
+        Stream::Step(n) => n & (u64::MAX >> 2),
+        Stream::Preview => 1 << 62,
+        Stream::Sample(n) => (2 << 62) | (n & (u64::MAX >> 2)),
+    });
+    rng
+}
+
+/// Standard normal values from `rng`.
+pub fn normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| rng.sample(StandardNormal)).collect()
+}
+
+/// The draws of one step.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    /// Standard normal, `[B, z, h, w]`: which latent of the posterior.
+    pub posterior_noise: Tensor<4>,
+    /// Standard normal, `[B, z, h, w]`: the noise end of the path.
+    pub noise: Tensor<4>,
+    /// Times in [0, 1], `[B]`.
+    pub time: Vec<f32>,
+    /// Whose label is dropped.
+    pub drop_label: Vec<bool>,
+}
+
+impl Draws {
+    /// The draws of `step` for latents of shape `[B, z, h, w]`.
+    pub fn new(
+        seed: u64,
+        step: u64,
+        shape: [usize; 4],
+        (path, weighting): (Path, Weighting),
+        label_dropout: f32,
+        device: &Device,
+    ) -> Self {
+        let rng = &mut rng(seed, Stream::Step(step));
+        let count = shape.iter().product();
+        let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, shape), device);
+        let posterior_noise = tensor(normal(rng, count));
+        let noise = tensor(normal(rng, count));
+        let time = (0..shape[0])
+            .map(|_| match weighting {
+                Weighting::Uniform => path.time(rng.random(), weighting),
+                Weighting::Lognormal => path.time(rng.sample(StandardNormal), weighting),
+            })
+            .collect();
+        let drop_label = (0..shape[0]).map(|_| rng.random::<f32>() < label_dropout).collect();
+        Self { posterior_noise, noise, time, drop_label }
+    }
+
+    /// `labels` with the dropped ones replaced by `null`.
+    pub fn dropped(&self, labels: &[usize], null: usize) -> Vec<usize> {
+        labels.iter().zip(&self.drop_label).map(|(&y, &drop)| if drop { null } else { y }).collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! From a loss to changed weights: gradients in walk order, clipping, AdamW with its state, the
+//! learning rate's schedule.
+
+use std::f64::consts::PI;
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::optimizer::{self, AdamW, Slot};
+use crate::params::{self, Param, Parameters, Role, Walk};
+
+/// Gradients of a model's weights in walk order; `None` where the loss does not reach.
+#[derive(Clone, Debug)]
+pub struct Gradients(Vec<Option<Tensor<1>>>);
+
+impl Gradients {
+    /// Runs `loss` backwards and collects the gradients of each tracked model in `models`.
+    /// Consumes the tape, hence several models at once.
+    pub fn of<const K: usize>(loss: Tensor<1>, models: [&mut dyn Parameters; K]) -> [Self; K] {
+        let mut grads = loss.backward();
+        models.map(|model| {
+            let mut all = Vec::new();
+            let mut collect = |_: &str, param: &mut Param| {
+                if param.role() == Role::Weight {
+                    all.push(param.flat().grad_remove(&mut grads).map(|g| g.without_autodiff()));
+                }
+            };
+            model.walk(&mut Walk::new(&mut collect));
+            Self(all)
+        })
+    }
+
+    /// Adds the gradients of another micro-batch.
+    pub fn add(&mut self, other: Self) {
+        for (sum, new) in self.0.iter_mut().zip(other.0) {
+            *sum = match (sum.take(), new) {
+                (Some(a), Some(b)) => Some(a + b),
+                (a, b) => a.or(b),
+            };
+        }
+    }
+
+    /// Multiplies all gradients (one over the number of micro-batches).
+    pub fn scale(&mut self, factor: f64) {
+        for grad in self.0.iter_mut().flatten() {
+            *grad = grad.clone() * factor;
+        }
+    }
+
+    /// The global norm, a scalar `[1]` on the device.
+    pub fn norm(&self) -> Tensor<1> {
+        optimizer::global_norm(&self.0.iter().flatten().cloned().collect::<Vec<_>>())
+    }
+
+    /// The gradients, in walk order of the weights.
+    pub fn tensors(&self) -> &[Option<Tensor<1>>] {
+        &self.0
+    }
+}
+
+/// AdamW's memory for one model.
+#[derive(Clone, Debug)]
+pub struct OptimizerState {
+    moments: Vec<(String, Param, Param)>,
+    step: u64,
+}
+
+impl OptimizerState {
+    /// Zero moments for every weight of `model`.
+    pub fn new<P: Parameters + Clone>(model: &P) -> Self {
+        let moments = params::named(model)
+            .into_iter()
+            .filter(|(_, param)| param.role() == Role::Weight)
+            .map(|(name, param)| {
+                let zeros = || {
+                    Param::buffer(vec![0.0; param.len()], param.shape(), &param.flat().device())
+                };
+                (name, zeros(), zeros())
+            })
+            .collect();
+        Self { moments, step: 0 }
+    }
+
+    /// Steps taken.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Sets the number of steps taken (when resuming).
+    pub fn set_step(&mut self, step: u64) {
+        self.step = step;
+    }
+
+    /// Clips `grads` (whose global norm is `norm`) to `max_norm` and takes one AdamW step on `model`.
+    pub fn update(
+        &mut self,
+        model: &mut impl Parameters,
+        grads: Gradients,
+        norm: Tensor<1>,
+        max_norm: f64,
+        config: AdamW,
+    ) {
+        self.step += 1;
+        let clip = optimizer::clip_factor(norm, max_norm);
+        let mut grads = grads.0.into_iter();
+        let mut moments = self.moments.iter_mut();
+        let mut slots = Vec::new();
+        params::visit(model, |_, param| {
+            if param.role() == Role::Weight
+                && let (Some(grad), Some((_, m, v))) = (grads.next(), moments.next())
+                && let Some(grad) = grad
+            {
+                slots.push(Slot { value: param.take(), grad, m: m.take(), v: v.take() });
+            }
+        });
+        let mut slots = optimizer::adamw(slots, config, self.step, &clip).into_iter();
+        let mut moments = self.moments.iter_mut();
+        params::visit(model, |_, param| {
+            if param.role() == Role::Weight
+                && let Some((_, m, v)) = moments.next()
+                && param.flat().dims()[0] == 0
+                && let Some(slot) = slots.next()
+            {
+                param.set(slot.value);
+                m.set(slot.m);
+                v.set(slot.v);
+            }
+        });
+    }
+}
+
+impl Parameters for OptimizerState {
+    fn walk(&mut self, walk: &mut Walk) {
+        for (name, m, v) in &mut self.moments {
+            walk.param(&format!("{name}.m"), m);
+            walk.param(&format!("{name}.v"), v);
+        }
+    }
+}
+
+/// How the learning rate moves over a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Stays.
+    Constant,
+    /// Falls along half a cosine to a tenth at the last step.
+    Cosine,
+}
+
+impl Schedule {
+    /// The factor on the learning rate at `step` (from 0) of `steps`, after a linear warm-up.
+    pub fn factor(self, step: u64, steps: u64, warmup_steps: u64) -> f64 {
+        if step < warmup_steps {
+            return (step + 1) as f64 / warmup_steps as f64;
+        }
+        match self {
+            Self::Constant => 1.0,
+            Self::Cosine => {
+                let span = steps.saturating_sub(warmup_steps).max(1) as f64;
+                let progress = ((step - warmup_steps) as f64 / span).min(1.0);
+                0.1 + 0.9 * 0.5 * (1.0 + (PI * progress).cos())
+            }
+        }
+    }
+}

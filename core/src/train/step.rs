@@ -1,0 +1,376 @@
+//! One step of training: the three passes of REPA-E (section 3; repae/train_repae.py), and the
+//! methods it is compared with.
+//!
+//! 1. **Autoencoder pass**: reconstruction losses, and alignment through the frozen transformer
+//!    (evaluation mode, running statistics, only to the aligned block).
+//! 2. **Discriminator pass**: hinge loss on `x` and the same `x̂`, detached.
+//! 3. **Transformer pass**: the same `z`, detached (the stop-gradient that keeps the diffusion
+//!    loss out of the autoencoder), the same times and noise, batch statistics, labels dropped.
+//!
+//! All gradients of a step are computed before any weight moves: no pass reads what another one
+//! changes, so the result is the reference's, and a step that went wrong (a loss or gradient that
+//! is not finite) can be dropped whole.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::draws::Draws;
+use super::optim::Gradients;
+use crate::align::alignment_loss;
+use crate::latent_norm::LatentStats;
+use crate::params::{self, host};
+use crate::sit::{Path, Sit, SitOutput};
+use crate::vae::discriminator::{BatchStats, Discriminator, hinge_loss};
+use crate::vae::loss::{PerceptualInput, VaeLoss, VaeLossWeights, vae_loss};
+use crate::vae::perceptual::Lpips;
+use crate::vae::{Posterior, Vae};
+
+/// What is trained, and how the gradients flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Autoencoder and transformer together, joined by alignment (REPA-E).
+    RepaE,
+    /// Transformer alone, with alignment, on a frozen autoencoder (REPA).
+    Repa,
+    /// Transformer alone, without alignment (SiT).
+    Vanilla,
+    /// Both together with the diffusion loss let into the autoencoder: exists to show the collapse.
+    Naive,
+    /// The autoencoder alone.
+    Vae,
+}
+
+impl Method {
+    /// All methods, in the order help shows them.
+    pub const ALL: [Self; 5] = [Self::RepaE, Self::Repa, Self::Vanilla, Self::Naive, Self::Vae];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RepaE => "repa-e",
+            Self::Repa => "repa",
+            Self::Vanilla => "vanilla",
+            Self::Naive => "naive",
+            Self::Vae => "vae",
+        }
+    }
+
+    /// Whether the autoencoder (and with it the discriminator) is trained.
+    pub fn trains_vae(self) -> bool {
+        matches!(self, Self::RepaE | Self::Naive | Self::Vae)
+    }
+
+    /// Whether the transformer is trained.
+    pub fn trains_sit(self) -> bool {
+        self != Self::Vae
+    }
+
+    /// Whether teacher features are used.
+    pub fn aligns(self) -> bool {
+        matches!(self, Self::RepaE | Self::Repa | Self::Naive)
+    }
+}
+
+/// The trained networks.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    /// The autoencoder.
+    pub vae: Vae,
+    /// The transformer, with latent norm and projectors.
+    pub sit: Sit,
+    /// The critic of reconstructions.
+    pub discriminator: Discriminator,
+}
+
+/// Weights of the losses; may change while training runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossWeights {
+    /// Terms of the autoencoder.
+    pub vae: VaeLossWeights,
+    /// Of alignment in the autoencoder pass.
+    pub vae_align: f64,
+    /// Of alignment in the transformer pass.
+    pub sit_align: f64,
+}
+
+/// What stays the same from step to step.
+#[derive(Clone, Debug)]
+pub struct StepContext {
+    /// What is trained.
+    pub method: Method,
+    /// Shape of the path from data to noise.
+    pub path: Path,
+    /// Weights of the losses.
+    pub weights: LossWeights,
+    /// The frozen perceptual network and how pictures reach it.
+    pub lpips: (Lpips, PerceptualInput),
+}
+
+/// One micro-batch on the device.
+#[derive(Clone, Debug)]
+pub struct Examples {
+    /// Pictures `[B, 3, H, W]` in [−1, 1]; unused when `moments` are given.
+    pub images: Tensor<4>,
+    /// Posterior mean and standard deviation `[B, z, h, w]`, where the autoencoder is frozen and
+    /// latents are cached.
+    pub moments: Option<(Tensor<4>, Tensor<4>)>,
+    /// Class labels `[B]`.
+    pub labels: Vec<usize>,
+    /// Teacher features, one `[B, N, D]` for each teacher.
+    pub features: Vec<Tensor<3>>,
+}
+
+/// Changes to running statistics that a step will make if it counts.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    latent: Option<LatentStats>,
+    discriminator: Vec<Vec<BatchStats>>,
+}
+
+/// Everything a step found, before anything changed.
+#[derive(Clone, Debug, Default)]
+pub struct StepOutcome {
+    /// Gradients of the autoencoder.
+    pub vae: Option<Gradients>,
+    /// Gradients of the discriminator.
+    pub discriminator: Option<Gradients>,
+    /// Gradients of the transformer.
+    pub sit: Option<Gradients>,
+    /// Unweighted losses, scalars `[1]` on the device, by metric name.
+    pub losses: Vec<(&'static str, Tensor<1>)>,
+    /// The latents of this step, `[B, z, h, w]`, detached.
+    pub z: Option<Tensor<4>>,
+    /// The reconstructions, detached.
+    pub recon: Option<Tensor<4>>,
+    seen: Seen,
+}
+
+impl StepOutcome {
+    /// Adds another micro-batch: gradients summed, losses summed (scale both afterwards).
+    pub fn add(&mut self, other: Self) {
+        for (mine, theirs) in [
+            (&mut self.vae, other.vae),
+            (&mut self.discriminator, other.discriminator),
+            (&mut self.sit, other.sit),
+        ] {
+            match (mine.as_mut(), theirs) {
+                (Some(mine), Some(theirs)) => mine.add(theirs),
+                (None, theirs) => *mine = theirs,
+                (Some(_), None) => {}
+            }
+        }
+        for ((_, mine), (_, theirs)) in self.losses.iter_mut().zip(other.losses) {
+            *mine = mine.clone() + theirs;
+        }
+        self.seen.discriminator.extend(other.seen.discriminator);
+        self.seen.latent = other.seen.latent.or(self.seen.latent.take());
+    }
+
+    /// Divides gradients and losses by the number of micro-batches added.
+    pub fn average(&mut self, count: usize) {
+        if count < 2 {
+            return;
+        }
+        let factor = 1.0 / count as f64;
+        for grads in [&mut self.vae, &mut self.discriminator, &mut self.sit].into_iter().flatten() {
+            grads.scale(factor);
+        }
+        for (_, loss) in &mut self.losses {
+            *loss = loss.clone() * factor;
+        }
+    }
+
+    /// Folds the statistics that the passes saw into the running ones.
+    pub fn absorb(&mut self, networks: &mut Networks) {
+        if let Some(stats) = self.seen.latent.take() {
+            networks.sit.latent_norm.absorb(stats);
+        }
+        for stats in self.seen.discriminator.drain(..) {
+            networks.discriminator.absorb(stats);
+        }
+    }
+}
+
+/// Gradients and losses of one micro-batch; changes nothing.
+pub fn run(networks: &Networks, context: &StepContext, examples: &Examples, draws: &Draws) -> StepOutcome {
+    let mut outcome = StepOutcome::default();
+    match context.method {
+        Method::RepaE => {
+            autoencoder_pass(networks, context, examples, draws, &mut outcome);
+            discriminator_pass(networks, examples, &mut outcome);
+            transformer_pass(networks, context, examples, draws, &mut outcome);
+        }
+        Method::Vae => {
+            autoencoder_pass(networks, context, examples, draws, &mut outcome);
+            discriminator_pass(networks, examples, &mut outcome);
+        }
+        Method::Naive => {
+            naive_pass(networks, context, examples, draws, &mut outcome);
+            discriminator_pass(networks, examples, &mut outcome);
+        }
+        Method::Repa | Method::Vanilla => {
+            outcome.z = Some(frozen_latent(networks, examples, draws));
+            transformer_pass(networks, context, examples, draws, &mut outcome);
+        }
+    }
+    outcome
+}
+
+/// Reconstruction with everything the autoencoder is charged for it.
+struct Reconstruction {
+    z: Tensor<4>,
+    recon: Tensor<4>,
+    loss: VaeLoss,
+}
+
+fn reconstruct(
+    vae: &Vae,
+    networks: &Networks,
+    context: &StepContext,
+    (examples, draws): (&Examples, &Draws),
+    outcome: &mut StepOutcome,
+) -> Reconstruction {
+    let posterior: Posterior = vae.encode(examples.images.clone());
+    let z = posterior.sample(draws.posterior_noise.clone());
+    let recon = vae.decode(z.clone());
+    // The frozen pass through the discriminator counts in its running statistics, as in the reference.
+    let logits = (context.weights.vae.adversarial != 0.0).then(|| {
+        let (logits, seen) = networks.discriminator.forward(recon.clone());
+        outcome.seen.discriminator.push(seen);
+        logits
+    });
+    let (lpips, input) = &context.lpips;
+    let x = examples.images.clone();
+    let loss = vae_loss(x, recon.clone(), &posterior, (lpips, *input), logits, context.weights.vae);
+    outcome.losses.extend([
+        ("reconstruction_loss", loss.reconstruction.clone().without_autodiff()),
+        ("perceptual_loss", loss.perceptual.clone().without_autodiff()),
+        ("kl_loss", loss.kl.clone().without_autodiff()),
+    ]);
+    if let Some(adversarial) = &loss.adversarial {
+        outcome.losses.push(("adversarial_loss", adversarial.clone().without_autodiff()));
+    }
+    outcome.z = Some(z.clone().without_autodiff());
+    outcome.recon = Some(recon.clone().without_autodiff());
+    Reconstruction { z, recon, loss }
+}
+
+fn autoencoder_pass(
+    networks: &Networks,
+    context: &StepContext,
+    examples: &Examples,
+    draws: &Draws,
+    outcome: &mut StepOutcome,
+) {
+    let mut vae = params::tracked(&networks.vae);
+    let made = reconstruct(&vae, networks, context, (examples, draws), outcome);
+    let mut total = made.loss.total;
+    drop(made.recon);
+    if context.method.aligns() {
+        let normal = networks.sit.latent_norm.normalize_running(made.z);
+        let x_t = context.path.interpolate(normal, draws.noise.clone(), &draws.time);
+        let projected = networks.sit.project(x_t, &draws.time, &examples.labels);
+        let align = alignment_loss(projected, &examples.features);
+        outcome.losses.push(("vae_align_loss", align.clone().without_autodiff()));
+        total = total + align * context.weights.vae_align;
+    }
+    outcome.losses.push(("vae_loss", total.clone().without_autodiff()));
+    let [grads] = Gradients::of(total, [&mut vae]);
+    outcome.vae = Some(grads);
+}
+
+fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome) {
+    let Some(recon) = outcome.recon.clone() else { return };
+    let mut discriminator = params::tracked(&networks.discriminator);
+    let (real, seen_real) = discriminator.forward(examples.images.clone());
+    let (fake, seen_fake) = discriminator.forward(recon);
+    outcome.seen.discriminator.extend([seen_real, seen_fake]);
+    let loss = hinge_loss(real.clone(), fake.clone());
+    outcome.losses.extend([
+        ("discriminator_loss", loss.clone().without_autodiff()),
+        ("logits_real", real.mean().without_autodiff()),
+        ("logits_fake", fake.mean().without_autodiff()),
+    ]);
+    let [grads] = Gradients::of(loss, [&mut discriminator]);
+    outcome.discriminator = Some(grads);
+}
+
+/// The latent of a frozen autoencoder: from cached moments, or encoded now.
+fn frozen_latent(networks: &Networks, examples: &Examples, draws: &Draws) -> Tensor<4> {
+    match &examples.moments {
+        Some((mean, std)) => mean.clone() + std.clone() * draws.posterior_noise.clone(),
+        None => networks.vae.encode(examples.images.clone()).sample(draws.posterior_noise.clone()),
+    }
+}
+
+/// Denoising and alignment of normalised latents `z̄`; returns the transformer's whole loss.
+fn transformer_loss(
+    sit: &Sit,
+    normal: Tensor<4>,
+    context: &StepContext,
+    (examples, draws): (&Examples, &Draws),
+    outcome: &mut StepOutcome,
+) -> Tensor<1> {
+    let labels = draws.dropped(&examples.labels, sit.config().null_label());
+    let x_t = context.path.interpolate(normal.clone(), draws.noise.clone(), &draws.time);
+    let target = context.path.velocity(normal, draws.noise.clone(), &draws.time);
+    let SitOutput { velocity, projected } = sit.forward(x_t, &draws.time, &labels);
+    let denoising = (velocity - target).square().mean();
+    outcome.losses.push(("denoising_loss", denoising.clone().without_autodiff()));
+    let mut total = denoising;
+    if context.method.aligns() {
+        let align = alignment_loss(projected, &examples.features);
+        outcome.losses.push(("align_loss", align.clone().without_autodiff()));
+        total = total + align * context.weights.sit_align;
+    }
+    outcome.losses.push(("sit_loss", total.clone().without_autodiff()));
+    total
+}
+
+fn transformer_pass(
+    networks: &Networks,
+    context: &StepContext,
+    examples: &Examples,
+    draws: &Draws,
+    outcome: &mut StepOutcome,
+) {
+    let Some(z) = outcome.z.clone() else { return };
+    let mut sit = params::tracked(&networks.sit);
+    let normal = if context.method.trains_vae() {
+        let (normal, seen) = networks.sit.latent_norm.normalize_batch(z);
+        outcome.seen.latent = Some(seen);
+        normal
+    } else {
+        networks.sit.latent_norm.normalize_running(z)
+    };
+    let total = transformer_loss(&sit, normal, context, (examples, draws), outcome);
+    let [grads] = Gradients::of(total, [&mut sit]);
+    outcome.sit = Some(grads);
+}
+
+/// Autoencoder and transformer in one graph: no stop-gradient, no alignment pass of its own.
+fn naive_pass(
+    networks: &Networks,
+    context: &StepContext,
+    examples: &Examples,
+    draws: &Draws,
+    outcome: &mut StepOutcome,
+) {
+    let mut vae = params::tracked(&networks.vae);
+    let mut sit = params::tracked(&networks.sit);
+    let made = reconstruct(&vae, networks, context, (examples, draws), outcome);
+    outcome.losses.push(("vae_loss", made.loss.total.clone().without_autodiff()));
+    let (normal, seen) = networks.sit.latent_norm.normalize_batch(made.z);
+    outcome.seen.latent = Some(seen);
+    let sit_loss = transformer_loss(&sit, normal, context, (examples, draws), outcome);
+    let total = made.loss.total + sit_loss;
+    let [vae_grads, sit_grads] = Gradients::of(total, [&mut vae, &mut sit]);
+    outcome.vae = Some(vae_grads);
+    outcome.sit = Some(sit_grads);
+}
+
+/// Scalars on the device as one transfer to the host: the only read of a training step.
+pub fn read_scalars(scalars: Vec<Tensor<1>>) -> Vec<f32> {
+    if scalars.is_empty() { Vec::new() } else { host(Tensor::cat(scalars, 0)) }
+}

@@ -1,0 +1,152 @@
+//! The configuration of an AutoencoderKL, as diffusers writes it (`config.json`), with
+//! diffusers' defaults for absent keys (FORMATS.md, section 1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Geometry and latent statistics of an AutoencoderKL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VaeConfig {
+    /// Picture channels in.
+    pub in_channels: usize,
+    /// Picture channels out.
+    pub out_channels: usize,
+    /// Per level from the finest: "DownEncoderBlock2D" or "AttnDownEncoderBlock2D".
+    pub down_block_types: Vec<String>,
+    /// Per level from the coarsest: "UpDecoderBlock2D" or "AttnUpDecoderBlock2D".
+    pub up_block_types: Vec<String>,
+    /// Feature channels per level, from the finest.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks per encoder level; the decoder has one more.
+    pub layers_per_block: usize,
+    /// Always "silu".
+    pub act_fn: String,
+    /// Channels of the latent `z`.
+    pub latent_channels: usize,
+    /// Groups of every group norm.
+    pub norm_num_groups: usize,
+    /// Side in pixels the model was made for; sizes tiles.
+    pub sample_size: usize,
+    /// Latent scale of diffusers pipelines, unused when mean and std are given.
+    pub scaling_factor: f64,
+    /// Latent shift of diffusers pipelines.
+    pub shift_factor: Option<f64>,
+    /// Mean of each latent channel.
+    pub latents_mean: Option<Vec<f64>>,
+    /// Standard deviation of each latent channel.
+    pub latents_std: Option<Vec<f64>>,
+    /// A pipeline's hint; computing is always f32 here.
+    pub force_upcast: bool,
+    /// 1×1 convolution after the encoder.
+    pub use_quant_conv: bool,
+    /// 1×1 convolution before the decoder.
+    pub use_post_quant_conv: bool,
+    /// Attention at the coarsest level's middle.
+    pub mid_block_add_attention: bool,
+}
+
+impl Default for VaeConfig {
+    fn default() -> Self {
+        Self {
+            in_channels: 3,
+            out_channels: 3,
+            down_block_types: vec!["DownEncoderBlock2D".into()],
+            up_block_types: vec!["UpDecoderBlock2D".into()],
+            block_out_channels: vec![64],
+            layers_per_block: 1,
+            act_fn: "silu".into(),
+            latent_channels: 4,
+            norm_num_groups: 32,
+            sample_size: 32,
+            scaling_factor: 0.18215,
+            shift_factor: None,
+            latents_mean: None,
+            latents_std: None,
+            force_upcast: true,
+            use_quant_conv: true,
+            use_post_quant_conv: true,
+            mid_block_add_attention: true,
+        }
+    }
+}
+
+impl VaeConfig {
+    /// A plain autoencoder, with attention in the middle only.
+    pub fn plain(channels: &[usize], layers: usize, latent_channels: usize, groups: usize, px: usize) -> Self {
+        Self {
+            down_block_types: vec!["DownEncoderBlock2D".into(); channels.len()],
+            up_block_types: vec!["UpDecoderBlock2D".into(); channels.len()],
+            block_out_channels: channels.to_vec(),
+            layers_per_block: layers,
+            latent_channels,
+            norm_num_groups: groups,
+            sample_size: px,
+            ..Self::default()
+        }
+    }
+
+    /// Number of levels.
+    pub fn num_levels(&self) -> usize {
+        self.block_out_channels.len()
+    }
+
+    /// Pixels per latent position along one side.
+    pub fn downsampling(&self) -> usize {
+        1 << (self.num_levels() - 1)
+    }
+
+    /// Whether level `level` (from the finest) has attention, in the encoder.
+    pub fn down_attention(&self, level: usize) -> bool {
+        self.down_block_types[level].starts_with("Attn")
+    }
+
+    /// Whether decoder block `block` (from the coarsest) has attention.
+    pub fn up_attention(&self, block: usize) -> bool {
+        self.up_block_types[block].starts_with("Attn")
+    }
+
+    /// Checks that the pieces fit each other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first key that does not fit.
+    pub fn check(&self) -> Result<()> {
+        let bad = |what: String| Err(Error::Config(format!("autoencoder configuration: {what}")));
+        let levels = self.num_levels();
+        if levels == 0 || levels > 8 {
+            return bad(format!("block_out_channels has {levels} levels, 1 to 8 are possible"));
+        }
+        for (key, types, plain) in [
+            ("down_block_types", &self.down_block_types, "DownEncoderBlock2D"),
+            ("up_block_types", &self.up_block_types, "UpDecoderBlock2D"),
+        ] {
+            if types.len() != levels {
+                return bad(format!("{key} has {} entries for {levels} levels", types.len()));
+            }
+            let attention = plain.replace("Encoder", "Encoder").replace("Down", "AttnDown").replace("Up", "AttnUp");
+            if let Some(other) = types.iter().find(|t| *t != plain && **t != attention) {
+                return bad(format!("{key} holds {other}, known are {plain} and {attention}"));
+            }
+        }
+        if self.act_fn != "silu" {
+            return bad(format!("act_fn {} (only silu exists)", self.act_fn));
+        }
+        let groups = self.norm_num_groups;
+        if groups == 0 || self.block_out_channels.iter().any(|c| *c == 0 || c % groups != 0) {
+            return bad(format!(
+                "block_out_channels {:?} do not divide into norm_num_groups {groups}",
+                self.block_out_channels
+            ));
+        }
+        if self.latent_channels == 0 || self.latent_channels > 1024 || self.layers_per_block == 0 {
+            return bad("latent_channels and layers_per_block must be positive".into());
+        }
+        for (key, stats) in [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)] {
+            if let Some(stats) = stats && stats.len() != self.latent_channels {
+                return bad(format!("{key} has {} values for {} channels", stats.len(), self.latent_channels));
+            }
+        }
+        Ok(())
+    }
+}

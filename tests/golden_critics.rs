@@ -1,0 +1,109 @@
+//! The discriminator and LPIPS against the reference, on the CPU and on a software adapter; the
+//! embedded weights against published distances.
+
+mod support;
+
+use burn::tensor::{Device, Tensor};
+use support::{Golden, devices};
+use tandem_core::error::Result;
+use tandem_core::params::{self, TensorSource};
+use tandem_core::train::optim::Gradients;
+use tandem_core::vae::discriminator::{Discriminator, generator_loss, hinge_loss};
+use tandem_core::vae::perceptual::{Backbone, InputRange, Lpips};
+
+struct Stored<'a>(&'a Golden);
+
+impl TensorSource for Stored<'_> {
+    fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
+        self.0.file.tensor(&format!("w.{name}"))
+    }
+}
+
+/// Buffers of `discriminator` against `prefix.main.*`.
+fn check_running(case: &Golden, discriminator: &Discriminator, prefix: &str) {
+    let mut seen = 0;
+    for (name, param) in params::named(discriminator) {
+        let stored = format!("{prefix}.{name}");
+        if case.has(&stored) {
+            if name.ends_with("num_batches_tracked") {
+                assert_eq!(param.to_vec(), case.values(&stored), "{stored}");
+            } else {
+                case.check_values(&stored, &param.to_vec(), 1.0);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no {prefix}");
+}
+
+#[test]
+fn golden_discriminator_takes_both_steps() {
+    let case = Golden::open("discriminator.safetensors");
+    for (_, device) in devices() {
+        let layers = case.usize_at("/n_layers");
+        let mut discriminator = Discriminator::new(case.usize_at("/ndf"), layers, 0, &device);
+        params::load(&mut discriminator, &Stored(&case), str::to_string, &device).unwrap();
+        let (real, fake) = (case.tensor::<4>("real", &device), case.tensor::<4>("fake", &device));
+
+        let leaf = fake.clone().autodiff().require_grad();
+        let (logits, seen) = discriminator.forward(leaf.clone());
+        case.check("gen.logits", logits.clone(), 1.0);
+        let loss = generator_loss(logits);
+        case.check("gen.loss", loss.clone(), 1.0);
+        case.check("gen.gx", leaf.grad(&loss.backward()).unwrap(), 1.0);
+        discriminator.absorb(seen);
+        check_running(&case, &discriminator, "gen.after");
+
+        let mut tracked = params::tracked(&discriminator);
+        let (on_real, seen) = tracked.forward(real.clone());
+        discriminator.absorb(seen);
+        check_running(&case, &discriminator, "disc.after_real");
+        let (on_fake, seen) = tracked.forward(fake);
+        discriminator.absorb(seen);
+        check_running(&case, &discriminator, "disc.after");
+        case.check("disc.logits_real", on_real.clone(), 1.0);
+        case.check("disc.logits_fake", on_fake.clone(), 1.0);
+        let loss = hinge_loss(on_real, on_fake);
+        case.check("disc.loss", loss.clone(), 1.0);
+        let [grads] = Gradients::of(loss, [&mut tracked]);
+        let weights = params::named(&discriminator).into_iter().filter(|(_, p)| p.role() == params::Role::Weight);
+        for ((name, _), grad) in weights.zip(grads.tensors()) {
+            case.check(&format!("g.{name}"), grad.clone().unwrap(), 1.0);
+        }
+        case.check("eval.logits", discriminator.forward_running(real), 1.0);
+    }
+}
+
+fn check_lpips(case: &Golden, lpips: &Lpips, prefix: &str, device: &Device, gradients: bool) {
+    for (mode, range) in [("plain", InputRange::Sound), ("quirk", InputRange::Quirk)] {
+        let a = lpips.features(case.images("image1", device), range);
+        let leaf = case.images("image0", device).autodiff().require_grad();
+        let distance = lpips.distance(&a, lpips.features(leaf.clone(), range));
+        case.check(&format!("{prefix}{mode}.distance"), distance.clone(), 1.0);
+        if gradients {
+            case.check(&format!("{prefix}{mode}.gx"), leaf.grad(&distance.sum().backward()).unwrap(), 1.0);
+        }
+    }
+}
+
+#[test]
+fn golden_lpips_equals_the_reference() {
+    for (_, device) in devices() {
+        for (file, backbone) in [("lpips_alex", Backbone::Alex), ("lpips_vgg", Backbone::Vgg)] {
+            let case = Golden::open(&format!("{file}.safetensors"));
+            let lpips = Lpips::load(backbone, &Stored(&case), &device).unwrap();
+            check_lpips(&case, &lpips, "", &device, true);
+        }
+    }
+}
+
+#[test]
+fn lpips_has_no_nan_where_features_vanish() {
+    let device = tandem_core::device::cpu();
+    let x = Tensor::<4>::zeros([1, 2, 1, 2], &device).autodiff().require_grad();
+    let a = Tensor::<4>::ones([1, 2, 1, 2], &device);
+    let weight = Tensor::<1>::ones([2], &device);
+    let distance = tandem_core::kernel::perceptual::layer_distance(a, x.clone(), weight);
+    let grad = params::host(x.grad(&distance.sum().backward()).unwrap());
+    assert!(grad.iter().all(|g| g.is_finite()), "{grad:?}");
+}

@@ -1,0 +1,120 @@
+//! What golden tests share: where the cases lie, how numbers are compared, on which devices.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use tandem_core::formats::safetensors::TensorFile;
+use tandem_core::params::host;
+
+/// The golden folder: `TANDEM_GOLDEN`, else the shared one.
+pub fn golden_dir() -> PathBuf {
+    std::env::var_os("TANDEM_GOLDEN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden"), PathBuf::from)
+}
+
+/// The devices on which a case runs: the CPU, and a software Vulkan adapter. A missing adapter
+/// fails, unless `TANDEM_NO_GPU=1` waives it.
+pub fn devices() -> Vec<(&'static str, Device)> {
+    let mut all = vec![("cpu", tandem_core::device::cpu())];
+    if std::env::var("TANDEM_NO_GPU").is_ok_and(|v| v == "1") {
+        eprintln!("TANDEM_NO_GPU=1: the software adapter is waived");
+    } else {
+        let chosen = tandem_core::device::choose(tandem_core::device::DeviceChoice::Software)
+            .expect("no software Vulkan adapter (install mesa-vulkan-drivers, or set TANDEM_NO_GPU=1)");
+        all.push(("software", chosen.device));
+    }
+    all
+}
+
+/// One golden file.
+pub struct Golden {
+    pub name: String,
+    pub file: TensorFile,
+    pub config: serde_json::Value,
+    tolerance: serde_json::Value,
+}
+
+impl Golden {
+    /// Opens `name` (relative to the golden folder, with its extension).
+    pub fn open(name: &str) -> Self {
+        let path = golden_dir().join(name);
+        let file = TensorFile::open(&path).unwrap_or_else(|e| panic!("{e}"));
+        let json = |key: &str| {
+            let text = file.metadata(key).unwrap_or_else(|| panic!("{name}: no {key} in the metadata"));
+            serde_json::from_str(text).unwrap()
+        };
+        Self { name: name.into(), config: json("config"), tolerance: json("tolerance"), file }
+    }
+
+    /// Geometry value `config[a][b]…`.
+    pub fn at(&self, pointer: &str) -> &serde_json::Value {
+        self.config.pointer(pointer).unwrap_or_else(|| panic!("{}: no {pointer} in config", self.name))
+    }
+
+    pub fn usize_at(&self, pointer: &str) -> usize {
+        self.at(pointer).as_u64().unwrap() as usize
+    }
+
+    pub fn usizes_at(&self, pointer: &str) -> Vec<usize> {
+        self.at(pointer).as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.file.get(name).is_some()
+    }
+
+    pub fn values(&self, name: &str) -> &[f32] {
+        &self.file.get(name).unwrap_or_else(|| panic!("{}: no tensor {name}", self.name)).1
+    }
+
+    pub fn shape(&self, name: &str) -> &[usize] {
+        &self.file.get(name).unwrap_or_else(|| panic!("{}: no tensor {name}", self.name)).0
+    }
+
+    pub fn labels(&self, name: &str) -> Vec<usize> {
+        self.values(name).iter().map(|&v| v as usize).collect()
+    }
+
+    pub fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        let shape: [usize; D] = self.shape(name).try_into().unwrap_or_else(|_| panic!("{name}: rank"));
+        Tensor::from_data(TensorData::new(self.values(name).to_vec(), shape), device)
+    }
+
+    /// Pictures stored as u8, in [-1, 1].
+    pub fn images(&self, name: &str, device: &Device) -> Tensor<4> {
+        self.tensor::<4>(name, device) / 127.5 - 1.0
+    }
+
+    pub fn tolerance(&self, name: &str) -> f32 {
+        self.tolerance[name].as_f64().unwrap_or_else(|| panic!("{}: no tolerance for {name}", self.name)) as f32
+    }
+
+    /// Compares with the stored tensor `name`, on its own tolerance times `slack`.
+    pub fn check<const D: usize>(&self, name: &str, actual: Tensor<D>, slack: f32) {
+        self.check_values(name, &host(actual), slack);
+    }
+
+    pub fn check_values(&self, name: &str, actual: &[f32], slack: f32) {
+        let bound = self.tolerance(name) * slack;
+        compare(&format!("{}: {name}", self.name), actual, self.values(name), bound);
+    }
+}
+
+/// Asserts that no value differs by more than `bound`, after proving that a value moved by twice
+/// the bound would be noticed.
+pub fn compare(what: &str, actual: &[f32], expected: &[f32], bound: f32) {
+    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
+    assert!(!actual.is_empty(), "{what}: nothing to compare");
+    let mut moved = expected.to_vec();
+    let last = moved.len() - 1;
+    moved[last] += 2.0 * bound + moved[last].abs() * 1e-6;
+    assert!(largest_difference(&moved, expected) > bound, "{what}: the comparison cannot fail");
+    let worst = largest_difference(actual, expected);
+    assert!(worst <= bound, "{what}: differs by {worst:e}, allowed is {bound:e}");
+}
+
+/// The largest absolute difference; infinite when any value is not a number.
+pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
+}
