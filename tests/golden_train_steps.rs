@@ -229,7 +229,8 @@ impl Run {
             self.check_model("disc", k, &self.networks.discriminator, str::to_string);
         }
         self.check_model("sit", k, &self.networks.sit, str::to_string);
-        for (name, ema, _) in &self.ema {
+        let recorded = |part: &str| self.case.file.names().any(|n| n.starts_with(&format!("after{k}.{part}.")));
+        for (name, ema, _) in self.ema.iter().filter(|(name, ..)| *name == "ema" || recorded(name)) {
             self.check_model(name, k, ema.model(), str::to_string);
         }
     }

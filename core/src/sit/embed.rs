@@ -97,6 +97,6 @@ impl LabelEmbedder {
 
 impl Parameters for LabelEmbedder {
     fn walk(&mut self, walk: &mut Walk) {
-        walk.param("embedding_table", &mut self.embedding_table);
+        walk.param("embedding_table.weight", &mut self.embedding_table);
     }
 }
