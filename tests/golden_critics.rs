@@ -51,15 +51,15 @@ fn golden_discriminator_takes_both_steps() {
         let loss = generator_loss(logits);
         case.check("gen.loss", loss.clone(), 1.0);
         case.check("gen.gx", leaf.grad(&loss.backward()).unwrap(), 1.0);
-        discriminator.absorb(seen);
+        discriminator.absorb(seen, &None);
         check_running(&case, &discriminator, "gen.after");
 
         let mut tracked = params::tracked(&discriminator);
         let (on_real, seen) = tracked.forward(real.clone());
-        discriminator.absorb(seen);
+        discriminator.absorb(seen, &None);
         check_running(&case, &discriminator, "disc.after_real");
         let (on_fake, seen) = tracked.forward(fake);
-        discriminator.absorb(seen);
+        discriminator.absorb(seen, &None);
         check_running(&case, &discriminator, "disc.after");
         case.check("disc.logits_real", on_real.clone(), 1.0);
         case.check("disc.logits_fake", on_fake.clone(), 1.0);

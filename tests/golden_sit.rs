@@ -171,7 +171,7 @@ fn golden_sit_trains_as_the_reference() {
             }
         });
         assert_eq!(found, case.golden.file.names().filter(|n| n.starts_with("g.")).count());
-        sit.latent_norm.absorb(stats);
+        sit.latent_norm.absorb(stats, &None);
         let named = params::named(&sit.latent_norm);
         case.golden.check_values("train.bn_running_mean", &named[0].1.to_vec(), 1.0);
         case.golden.check_values("train.bn_running_var", &named[1].1.to_vec(), 1.0);

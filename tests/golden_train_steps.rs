@@ -205,19 +205,19 @@ impl Run {
         };
         if let Some(grads) = outcome.vae.take() {
             let norm = norm_of(&grads, "vae");
-            vae_state.update(vae, grads, norm, max_norm, adamw);
+            vae_state.update(vae, grads, norm, (max_norm, adamw), &None);
         }
         if let Some(grads) = outcome.discriminator.take() {
             let norm = norm_of(&grads, "disc");
-            disc_state.update(discriminator, grads, norm, max_norm, adamw);
+            disc_state.update(discriminator, grads, norm, (max_norm, adamw), &None);
         }
         if let Some(grads) = outcome.sit.take() {
             let norm = norm_of(&grads, "sit");
-            sit_state.update(sit, grads, norm, max_norm, adamw);
+            sit_state.update(sit, grads, norm, (max_norm, adamw), &None);
         }
-        outcome.absorb(&mut self.networks);
+        outcome.absorb(&mut self.networks, &None);
         for (_, ema, decay) in &mut self.ema {
-            ema.update(&self.networks.sit, *decay);
+            ema.update(&self.networks.sit, *decay, &None);
         }
     }
 

@@ -7,6 +7,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use crate::kernel::optimizer::{Gate, gated};
 use crate::params::{Param, Parameters, Walk};
 
 /// Added to the variance.
@@ -66,11 +67,15 @@ impl LatentNorm {
         (normal, LatentStats { mean: flat(mean), var: flat(unbiased) })
     }
 
-    /// Folds a batch's statistics into the running ones: `(1 − momentum) old + momentum new`.
-    pub fn absorb(&mut self, stats: LatentStats) {
-        let (keep, take) = (1.0 - self.momentum, self.momentum);
-        self.running_mean.set(self.running_mean.flat().clone() * keep + stats.mean * take);
-        self.running_var.set(self.running_var.flat().clone() * keep + stats.var * take);
+    /// Folds a batch's statistics into the running ones, `(1 − momentum) old + momentum new`, if
+    /// the gate is open.
+    pub fn absorb(&mut self, stats: LatentStats, gate: &Gate) {
+        let momentum = self.momentum;
+        let blend = |old: &Param, new: Tensor<1>| {
+            gated(old.flat().clone() * (1.0 - momentum) + new * momentum, old.flat().clone(), gate)
+        };
+        self.running_mean.set(blend(&self.running_mean, stats.mean));
+        self.running_var.set(blend(&self.running_var, stats.var));
     }
 
     /// The exact inverse of [`normalize_running`](Self::normalize_running).

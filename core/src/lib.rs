@@ -6,6 +6,7 @@
 
 pub mod align;
 pub mod config;
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod formats;
@@ -13,9 +14,11 @@ pub mod kernel;
 pub mod latent_norm;
 pub mod layers;
 pub mod params;
+pub mod run;
 pub mod sample;
 pub mod sit;
 pub mod train;
 pub mod vae;
+pub mod weights;
 
 pub use error::{Error, Result};

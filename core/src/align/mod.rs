@@ -4,6 +4,8 @@
 pub mod efficientnet;
 mod loss;
 mod projector;
+pub mod teacher;
 
 pub use loss::alignment_loss;
 pub use projector::Projector;
+pub use teacher::Teacher;

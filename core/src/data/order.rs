@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_order_never_changes_between_releases() {
-        assert_eq!(Epoch::new(8, 0, 0).indices, [0usize; 0]);
+        assert_eq!(Epoch::new(8, 0, 0).indices, [1, 0, 6, 7, 2, 3, 5, 4]);
     }
 
     #[test]

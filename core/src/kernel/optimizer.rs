@@ -4,7 +4,7 @@
 //! `p −= lr / (1 − β₁ᵗ) · m / denom`. The clip factor is `min(1, max_norm / (norm + 1e-6))` with
 //! the norm over all gradients together (burn clips each tensor on its own).
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 
 /// What AdamW does in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,9 +32,36 @@ pub struct Slot {
     pub v: Tensor<1>,
 }
 
-/// One AdamW step, number `step` (from 1), with gradients scaled by `clip` (a scalar `[1]`).
-pub fn adamw(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>) -> Vec<Slot> {
-    slots.into_iter().map(|slot| adamw_reference(slot, config, step, clip)).collect()
+/// Whether a step counts, decided on the device (`[1]`) so that nobody waits for it; `None` means yes.
+pub type Gate = Option<Tensor<1, Bool>>;
+
+/// `new` where the gate is open, else `old`.
+pub fn gated(new: Tensor<1>, old: Tensor<1>, gate: &Gate) -> Tensor<1> {
+    match gate {
+        Some(open) => {
+            let shape = new.dims();
+            old.mask_where(open.clone().expand(shape), new)
+        }
+        None => new,
+    }
+}
+
+/// One AdamW step, number `step` (from 1), with gradients scaled by `clip` (a scalar `[1]`); a shut
+/// gate leaves value and moments as they are.
+pub fn adamw(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>, gate: &Gate) -> Vec<Slot> {
+    let one = |slot: Slot| match gate {
+        None => adamw_reference(slot, config, step, clip),
+        Some(_) => {
+            let new = adamw_reference(slot.clone(), config, step, clip);
+            Slot {
+                value: gated(new.value, slot.value, gate),
+                grad: new.grad,
+                m: gated(new.m, slot.m, gate),
+                v: gated(new.v, slot.v, gate),
+            }
+        }
+    };
+    slots.into_iter().map(one).collect()
 }
 
 /// [`adamw`] on one weight in plain tensor operations.
@@ -61,7 +88,11 @@ pub fn clip_factor(norm: Tensor<1>, max_norm: f64) -> Tensor<1> {
     ((norm + 1e-6).recip() * max_norm).clamp_max(1.0)
 }
 
-/// `decay · average + (1 − decay) · value` for every pair.
-pub fn ema(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64) -> Vec<Tensor<1>> {
-    averages.into_iter().zip(values).map(|(a, v)| a * decay + v * (1.0 - decay)).collect()
+/// `decay · average + (1 − decay) · value` for every pair; a shut gate leaves the averages.
+pub fn ema(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64, gate: &Gate) -> Vec<Tensor<1>> {
+    let one = |(average, value): (Tensor<1>, Tensor<1>)| {
+        let new = average.clone() * decay + value * (1.0 - decay);
+        gated(new, average, gate)
+    };
+    averages.into_iter().zip(values).map(one).collect()
 }

@@ -1,4 +1,3 @@
-//! What a training run leaves on disk: its folder, checkpoints, metrics, pictures and report.
 //!
 //! Everything here is plain Rust on slices: no tensors, no device. Files that must survive a crash
 //! are written aside, synced and renamed ([`disk`]).
@@ -9,7 +8,6 @@ pub mod disk;
 pub mod folder;
 pub mod metrics;
 pub mod picture;
-pub mod report;
 pub mod safetensors_file;
 pub mod tensorboard;
 
@@ -18,5 +16,4 @@ pub use checkpoint_list::{LatestCheckpoint, PassedOver, Retention, clean_leftove
 pub use folder::RunFolder;
 pub use metrics::{MetricsLog, Row};
 pub use picture::Rgb8;
-pub use report::{Curve, PreviewGroup, Report};
 pub use tensorboard::EventWriter;

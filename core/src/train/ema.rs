@@ -1,7 +1,7 @@
 //! The exponential moving average of the transformer: parameters *and* running statistics, as
 //! the reference averages float buffers too. It is what samples are drawn from.
 
-use crate::kernel::optimizer;
+use crate::kernel::optimizer::{self, Gate};
 use crate::params::{self, Param};
 use crate::sit::Sit;
 
@@ -15,12 +15,12 @@ impl Ema {
         Self(sit.clone())
     }
 
-    /// `average = decay · average + (1 − decay) · value`.
-    pub fn update(&mut self, sit: &Sit, decay: f64) {
+    /// `average = decay · average + (1 − decay) · value`, if the gate is open.
+    pub fn update(&mut self, sit: &Sit, decay: f64, gate: &Gate) {
         let values = params::named(sit).into_iter().map(|(_, p)| p.flat().clone()).collect();
         let mut averages = Vec::new();
         params::visit(&mut self.0, |_, param: &mut Param| averages.push(param.take()));
-        let mut updated = optimizer::ema(averages, values, decay).into_iter();
+        let mut updated = optimizer::ema(averages, values, decay, gate).into_iter();
         params::visit(&mut self.0, |_, param| {
             if let Some(value) = updated.next() {
                 param.set(value);

@@ -1,7 +1,13 @@
 //! Training: the draws, the step of three passes, the optimizer, the averages, and the trainer
-//! that owns a run.
+//! that owns them all.
 
+pub mod batches;
+pub mod cache;
 pub mod draws;
 pub mod ema;
 pub mod optim;
+pub mod state;
 pub mod step;
+pub mod trainer;
+
+pub use trainer::{StepReport, Trainer};

@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::optimizer::{self, AdamW, Slot};
+use crate::kernel::optimizer::{self, AdamW, Gate, Slot};
 use crate::params::{self, Param, Parameters, Role, Walk};
 
 /// Gradients of a model's weights in walk order; `None` where the loss does not reach.
@@ -91,14 +91,15 @@ impl OptimizerState {
         self.step = step;
     }
 
-    /// Clips `grads` (whose global norm is `norm`) to `max_norm` and takes one AdamW step on `model`.
+    /// Clips `grads` (whose global norm is `norm`) to `max_norm` and takes one AdamW step on `model`,
+    /// unless the gate is shut.
     pub fn update(
         &mut self,
         model: &mut impl Parameters,
         grads: Gradients,
         norm: Tensor<1>,
-        max_norm: f64,
-        config: AdamW,
+        (max_norm, config): (f64, AdamW),
+        gate: &Gate,
     ) {
         self.step += 1;
         let clip = optimizer::clip_factor(norm, max_norm);
@@ -113,7 +114,7 @@ impl OptimizerState {
                 slots.push(Slot { value: param.take(), grad, m: m.take(), v: v.take() });
             }
         });
-        let mut slots = optimizer::adamw(slots, config, self.step, &clip).into_iter();
+        let mut slots = optimizer::adamw(slots, config, self.step, &clip, gate).into_iter();
         let mut moments = self.moments.iter_mut();
         params::visit(model, |_, param| {
             if param.role() == Role::Weight

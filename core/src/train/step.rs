@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::draws::Draws;
 use super::optim::Gradients;
 use crate::align::alignment_loss;
+use crate::kernel::optimizer::Gate;
 use crate::latent_norm::LatentStats;
 use crate::params::{self, host};
 use crate::sit::{Path, Sit, SitOutput};
@@ -182,12 +183,12 @@ impl StepOutcome {
     }
 
     /// Folds the statistics that the passes saw into the running ones.
-    pub fn absorb(&mut self, networks: &mut Networks) {
+    pub fn absorb(&mut self, networks: &mut Networks, gate: &Gate) {
         if let Some(stats) = self.seen.latent.take() {
-            networks.sit.latent_norm.absorb(stats);
+            networks.sit.latent_norm.absorb(stats, gate);
         }
         for stats in self.seen.discriminator.drain(..) {
-            networks.discriminator.absorb(stats);
+            networks.discriminator.absorb(stats, gate);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use crate::kernel::optimizer::{Gate, gated};
 use crate::kernel::{self, Conv};
 use crate::layers::{Conv2d, Init};
 use crate::params::{Param, Parameters, Walk};
@@ -72,8 +73,10 @@ impl BatchNorm {
         x * self.weight.get::<1>().reshape(shape) + self.bias.get::<1>().reshape(shape)
     }
 
-    fn absorb(&mut self, stats: BatchStats) {
-        let blend = |old: &Param, new: Tensor<1>| old.flat().clone() * (1.0 - MOMENTUM) + new * MOMENTUM;
+    fn absorb(&mut self, stats: BatchStats, gate: &Gate) {
+        let blend = |old: &Param, new: Tensor<1>| {
+            gated(old.flat().clone() * (1.0 - MOMENTUM) + new * MOMENTUM, old.flat().clone(), gate)
+        };
         self.running_mean.set(blend(&self.running_mean, stats.mean));
         self.running_var.set(blend(&self.running_var, stats.var));
         self.num_batches_tracked.set(self.num_batches_tracked.flat().clone() + 1.0);
@@ -144,10 +147,11 @@ impl Discriminator {
         self.last.forward(h)
     }
 
-    /// Folds the statistics of one forward pass into the running ones (momentum 0.1).
-    pub fn absorb(&mut self, stats: Vec<BatchStats>) {
+    /// Folds the statistics of one forward pass into the running ones (momentum 0.1), if the gate is
+    /// open.
+    pub fn absorb(&mut self, stats: Vec<BatchStats>, gate: &Gate) {
         for ((_, norm), stats) in self.layers.iter_mut().zip(stats) {
-            norm.absorb(stats);
+            norm.absorb(stats, gate);
         }
     }
 }

@@ -1,0 +1,175 @@
+//! From loader batches to what a step needs: pictures on the device, teacher features, latents of
+//! a frozen autoencoder; the last two computed once for each picture.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::cache::{ImageCache, Precision};
+use super::step::Examples;
+use crate::align::Teacher;
+use crate::data::{Batch, Dataset, Split};
+use crate::error::Result;
+use crate::params::host;
+use crate::vae::Vae;
+
+/// Pictures encoded to measure the statistics of latents.
+const STATS_IMAGES: usize = 512;
+const STATS_BATCH: usize = 32;
+
+/// Makes examples of batches.
+
+pub struct Batches {
+    dataset: Arc<Dataset>,
+    device: Device,
+    teacher: Option<(Teacher, ImageCache)>,
+    latents: Option<(Vae, ImageCache)>,
+}
+
+impl Batches {
+    /// For `dataset` on `device`; `teacher` gives features, `frozen` latents. Caches that do not
+    /// fit in memory go to `folder`.
+    ///
+    /// # Errors
+    /// When a cache file cannot be made.
+    pub fn new(
+        dataset: Arc<Dataset>,
+        device: Device,
+        flip: bool,
+        teacher: Option<Teacher>,
+        frozen: Option<Vae>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let (images, px) = (dataset.len(Split::Train), dataset.image_px());
+        let teacher = match teacher {
+            Some(teacher) => {
+                let values = teacher.grid() * teacher.grid() * teacher.channels();
+                let spill = folder.join("teacher-features.cache");
+                Some((teacher, ImageCache::new(images, flip, values, Precision::Half, &spill)?))
+            }
+            None => None,
+        };
+        let latents = match frozen {
+            Some(vae) => {
+                let side = px / vae.config().downsampling();
+                let values = 2 * vae.config().latent_channels * side * side;
+                let spill = folder.join("latents.cache");
+                Some((vae, ImageCache::new(images, flip, values, Precision::Full, &spill)?))
+            }
+            None => None,
+        };
+        Ok(Self { dataset, device, teacher, latents })
+    }
+
+    /// What the caches hold when full, in words; empty without caches.
+    pub fn describe(&self) -> Vec<String> {
+        let line = |what: &str, cache: &ImageCache| {
+            let place = if cache.on_disk() { "on disk" } else { "in memory" };
+            format!("{what}: up to {:.1} MB {place}", cache.full_bytes() as f64 / 1e6)
+        };
+        let teacher = self.teacher.iter().map(|(_, cache)| line("teacher features", cache));
+        teacher.chain(self.latents.iter().map(|(_, cache)| line("cached latents", cache))).collect()
+    }
+
+    /// The examples of a batch.
+    ///
+    /// # Errors
+    /// When a cache file fails.
+    pub fn examples(&mut self, batch: &Batch) -> Result<Examples> {
+        let px = self.dataset.image_px();
+        let count = batch.labels.len();
+        let images = pictures(&batch.images, count, px, &self.device);
+        let mut features = Vec::new();
+        if let Some((teacher, cache)) = &mut self.teacher {
+            let record = |images: Tensor<4>| host(teacher.features(images));
+            let values = cached(cache, batch, px, &self.device, record)?;
+            let shape = [count, teacher.grid() * teacher.grid(), teacher.channels()];
+            features.push(Tensor::from_data(TensorData::new(values, shape), &self.device));
+        }
+        let mut moments = None;
+        if let Some((vae, cache)) = &mut self.latents {
+            let (z, side) = (vae.config().latent_channels, px / vae.config().downsampling());
+            let record = |images: Tensor<4>| {
+                let posterior = vae.encode(images);
+                host(Tensor::cat(vec![posterior.mean.clone(), posterior.std()], 1))
+            };
+            let values = cached(cache, batch, px, &self.device, record)?;
+            let both =
+                Tensor::<4>::from_data(TensorData::new(values, [count, 2 * z, side, side]), &self.device);
+            moments = Some((both.clone().narrow(1, 0, z), both.narrow(1, z, z)));
+        }
+        Ok(Examples { images, moments, labels: batch.labels.clone(), features })
+    }
+
+    /// Mean and standard deviation of each latent channel over a part of the training pictures.
+    pub fn latent_stats(&self, vae: &Vae) -> (Vec<f32>, Vec<f32>) {
+        let (px, total) = (self.dataset.image_px(), self.dataset.len(Split::Train));
+        let count = total.min(STATS_IMAGES);
+        let picks: Vec<_> = (0..count).map(|i| i * total / count).collect();
+        let channels = vae.config().latent_channels;
+        let (mut sum, mut squares, mut number) = (vec![0.0f64; channels], vec![0.0f64; channels], 0usize);
+        for chunk in picks.chunks(STATS_BATCH) {
+            let images = self.split_pictures(Split::Train, chunk);
+            let mean = vae.encode(pictures(&images, chunk.len(), px, &self.device)).mean;
+            let [_, _, h, w] = mean.dims();
+            number += chunk.len() * h * w;
+            for (i, plane) in host(mean).chunks_exact(h * w).enumerate() {
+                sum[i % channels] += plane.iter().map(|&v| f64::from(v)).sum::<f64>();
+                squares[i % channels] += plane.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+            }
+        }
+        let mean: Vec<f64> = sum.iter().map(|s| s / number as f64).collect();
+        let std = squares.iter().zip(&mean).map(|(s, m)| (s / number as f64 - m * m).max(1e-12).sqrt() as f32);
+        let std = std.collect();
+        (mean.into_iter().map(|m| m as f32).collect(), std)
+    }
+
+    /// Planar u8 of pictures of a split.
+    pub fn split_pictures(&self, split: Split, indices: &[usize]) -> Vec<u8> {
+        let px = self.dataset.image_px();
+        let mut all = vec![0; indices.len() * 3 * px * px];
+        for (planar, &index) in all.chunks_exact_mut(3 * px * px).zip(indices) {
+            crate::data::pixels::planar_from_hwc(self.dataset.image(split, index), px, false, planar);
+        }
+        all
+    }
+
+    /// The data set.
+    pub fn dataset(&self) -> &Arc<Dataset> {
+        &self.dataset
+    }
+}
+
+/// u8 planar pictures as `[B, 3, px, px]` in [−1, 1].
+pub fn pictures(planar: &[u8], count: usize, px: usize, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = planar.iter().map(|&p| f32::from(p) / 127.5 - 1.0).collect();
+    Tensor::from_data(TensorData::new(values, [count, 3, px, px]), device)
+}
+
+/// The records of a batch from the cache, after `record` made those that were missing.
+fn cached(
+    cache: &mut ImageCache,
+    batch: &Batch,
+    px: usize,
+    device: &Device,
+    record: impl Fn(Tensor<4>) -> Vec<f32>,
+) -> Result<Vec<f32>> {
+    let keys: Vec<_> = batch.indices.iter().copied().zip(batch.flipped.iter().copied()).collect();
+    let missing: Vec<usize> =
+        (0..keys.len()).filter(|&i| !cache.has(keys[i].0, keys[i].1)).collect();
+    if !missing.is_empty() {
+        let size = 3 * px * px;
+        let planar: Vec<u8> =
+            missing.iter().flat_map(|&i| &batch.images[i * size..(i + 1) * size]).copied().collect();
+        let values = record(pictures(&planar, missing.len(), px, device));
+        for (&i, values) in missing.iter().zip(values.chunks_exact(values.len() / missing.len())) {
+            cache.put(keys[i].0, keys[i].1, values)?;
+        }
+    }
+    let mut all = Vec::new();
+    for &(index, flipped) in &keys {
+        cache.get(index, flipped, &mut all)?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,194 @@
+//! What frozen networks say about each picture, computed once and kept: teacher features, latents
+//! of a frozen autoencoder.
+//!
+//! Values are stored as f16 or f32, in memory while they fit the budget, else in one file of the
+//! run folder. A value is always used as it was stored, also when it was just computed, so a
+//! resumed run sees the same numbers.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+
+use crate::error::{Error, Result};
+
+/// Largest cache kept in memory.
+pub const MEMORY_BUDGET_BYTES: u64 = 256 << 20;
+
+/// How values are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Two bytes: teacher features, which only a cosine looks at.
+    Half,
+    /// Four bytes: latents.
+    Full,
+}
+
+#[derive(Debug)]
+enum Store {
+    Memory(Vec<Option<Box<[u8]>>>),
+    Disk { file: File, path: PathBuf, filled: Vec<bool> },
+}
+
+/// One fixed-size record for each picture and its mirror image.
+#[derive(Debug)]
+pub struct ImageCache {
+    store: Store,
+    values: usize,
+    precision: Precision,
+}
+
+impl ImageCache {
+    /// A cache of `values` numbers for each of `images` pictures and, with `flip`, their mirror
+    /// images; on disk at `spill` when larger than the memory budget.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn new(images: usize, flip: bool, values: usize, precision: Precision, spill: &Path) -> Result<Self> {
+        let slots = if flip { 2 * images } else { images };
+        let bytes = slots as u64 * record_bytes(values, precision) as u64;
+        let store = if bytes <= MEMORY_BUDGET_BYTES {
+            Store::Memory(vec![None; slots])
+        } else {
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(spill)
+                .map_err(|e| Error::io("create", spill, e))?;
+            Store::Disk { file, path: spill.to_path_buf(), filled: vec![false; slots] }
+        };
+        Ok(Self { store, values, precision })
+    }
+
+    /// Size when full, in bytes.
+    pub fn full_bytes(&self) -> u64 {
+        let slots = match &self.store {
+            Store::Memory(slots) => slots.len(),
+            Store::Disk { filled, .. } => filled.len(),
+        };
+        slots as u64 * record_bytes(self.values, self.precision) as u64
+    }
+
+    /// Whether it is kept on disk.
+    pub fn on_disk(&self) -> bool {
+        matches!(self.store, Store::Disk { .. })
+    }
+
+    fn slot(&self, index: usize, flipped: bool) -> usize {
+        let slots = match &self.store {
+            Store::Memory(slots) => slots.len(),
+            Store::Disk { filled, .. } => filled.len(),
+        };
+        // Mirror images lie behind all pictures.
+        if flipped { slots / 2 + index } else { index }
+    }
+
+    /// Whether the picture's values are there.
+    pub fn has(&self, index: usize, flipped: bool) -> bool {
+        let slot = self.slot(index, flipped);
+        match &self.store {
+            Store::Memory(slots) => slots[slot].is_some(),
+            Store::Disk { filled, .. } => filled[slot],
+        }
+    }
+
+    /// Stores the values of a picture.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn put(&mut self, index: usize, flipped: bool, values: &[f32]) -> Result<()> {
+        assert_eq!(values.len(), self.values, "a record of the cache");
+        let slot = self.slot(index, flipped);
+        let bytes = encode(values, self.precision);
+        match &mut self.store {
+            Store::Memory(slots) => slots[slot] = Some(bytes.into_boxed_slice()),
+            Store::Disk { file, path, filled } => {
+                let at = slot as u64 * bytes.len() as u64;
+                file.seek(SeekFrom::Start(at))
+                    .and_then(|_| file.write_all(&bytes))
+                    .map_err(|e| Error::io("write", &*path, e))?;
+                filled[slot] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the values of a picture to `out`; the picture must be [there](Self::has).
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn get(&mut self, index: usize, flipped: bool, out: &mut Vec<f32>) -> Result<()> {
+        let slot = self.slot(index, flipped);
+        let length = record_bytes(self.values, self.precision);
+        match &mut self.store {
+            Store::Memory(slots) => {
+                let bytes = slots[slot].as_deref().unwrap_or_default();
+                decode(bytes, self.precision, out);
+            }
+            Store::Disk { file, path, .. } => {
+                let mut bytes = vec![0; length];
+                file.seek(SeekFrom::Start(slot as u64 * length as u64))
+                    .and_then(|_| file.read_exact(&mut bytes))
+                    .map_err(|e| Error::io("read", &*path, e))?;
+                decode(&bytes, self.precision, out);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ImageCache {
+    fn drop(&mut self) {
+        if let Store::Disk { path, .. } = &self.store {
+            // Only a cache: what cannot be removed is truncated by the next run that uses the folder.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn record_bytes(values: usize, precision: Precision) -> usize {
+    values * if precision == Precision::Half { 2 } else { 4 }
+}
+
+fn encode(values: &[f32], precision: Precision) -> Vec<u8> {
+    match precision {
+        Precision::Half => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+        Precision::Full => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+    }
+}
+
+fn decode(bytes: &[u8], precision: Precision, out: &mut Vec<f32>) {
+    match precision {
+        Precision::Half => {
+            out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()));
+        }
+        Precision::Full => out.extend(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_from_memory_and_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        for images in [3, 40_000_000] {
+            let mut cache =
+                ImageCache::new(images, true, 5, Precision::Full, &folder.path().join("cache")).unwrap();
+            assert_eq!(cache.on_disk(), images > 3);
+            assert!(!cache.has(2, true));
+            cache.put(2, true, &[1.0, 2.0, 3.0, 4.0, 0.1]).unwrap();
+            cache.put(1, false, &[5.0; 5]).unwrap();
+            let mut out = Vec::new();
+            cache.get(2, true, &mut out).unwrap();
+            cache.get(1, false, &mut out).unwrap();
+            assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 0.1, 5.0, 5.0, 5.0, 5.0, 5.0]);
+            assert!(cache.has(2, true) && !cache.has(2, false));
+        }
+        assert!(!folder.path().join("cache").exists(), "the spill file goes with the cache");
+    }
+}

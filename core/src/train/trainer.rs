@@ -1,0 +1,312 @@
+//! The trainer: networks, averages, optimizers and data of a run, one step at a time.
+//!
+//! A loss or gradient that is not finite never reaches the weights: on the CPU the step is dropped
+//! before anything changes, on a GPU a [`Gate`] decides on the device, and the host hears of it
+//! with the next read. Three such steps in a row end the run.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use super::batches::Batches;
+use super::draws::Draws;
+use super::ema::Ema;
+use super::optim::{Gradients, OptimizerState};
+use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
+use crate::config::Config;
+use crate::data::{Dataset, Loader};
+use crate::device::Chosen;
+use crate::error::{Error, Result};
+use crate::kernel::optimizer::Gate;
+use crate::sit::Sit;
+use crate::vae::Vae;
+use crate::vae::discriminator::Discriminator;
+use crate::vae::loss::PerceptualInput;
+use crate::vae::perceptual::{Backbone, Lpips};
+use crate::{align::Teacher, weights};
+
+/// Non-finite steps in a row that end a run.
+const MAX_SKIPS: u32 = 3;
+
+/// What one step measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Losses and gradient norms by name.
+    pub values: Vec<(&'static str, f32)>,
+    /// Whether the step was dropped because a value was not finite.
+    pub skipped: bool,
+}
+
+/// Optimizer states of the three networks.
+#[derive(Clone, Debug)]
+pub struct Optimizers {
+    /// Of the autoencoder.
+    pub vae: OptimizerState,
+    /// Of the transformer.
+    pub sit: OptimizerState,
+    /// Of the discriminator.
+    pub discriminator: OptimizerState,
+}
+
+/// Everything that trains.
+pub struct Trainer {
+    /// Configuration; weights of losses and learning rates may change while training runs.
+    pub config: Config,
+    /// The trained networks.
+    pub networks: Networks,
+    /// The averaged transformer.
+    pub ema: Ema,
+    /// Optimizer states.
+    pub optimizers: Optimizers,
+    pub(super) batches: Batches,
+    context: StepContext,
+    loader: Loader,
+    device: Device,
+    reads_each_step: bool,
+    step: u64,
+    pending: Vec<(u64, Vec<&'static str>, Tensor<1>)>,
+    skips: u32,
+}
+
+impl Trainer {
+    /// Fresh networks for `config` on a device, ready for step `first_step`; caches that do not fit
+    /// in memory go to `folder`. `frozen` is the autoencoder to start from, or to keep.
+    ///
+    /// # Errors
+    /// A configuration that does not fit the data or the teacher, or embedded weights that fail.
+    pub fn new(
+        config: Config,
+        dataset: Arc<Dataset>,
+        chosen: &Chosen,
+        start_from: Option<Vae>,
+        folder: &std::path::Path,
+        first_step: u64,
+    ) -> Result<Self> {
+        let device = chosen.device.clone();
+        let method = config.method;
+        if !method.trains_vae() && start_from.is_none() {
+            return Err(Error::Config(format!(
+                "method {} keeps its autoencoder as it is: name a trained one with --set vae.init_from=RUN",
+                method.name()
+            )));
+        }
+        let teacher = if method.aligns() {
+            Some(Teacher::load(&config.align.teacher, &weights::efficientnet_lite0()?, &device)?)
+        } else {
+            None
+        };
+        let z_dims = teacher.iter().map(Teacher::channels).collect();
+        let sit_config = config.sit_config(dataset.class_names().len(), z_dims)?;
+        if let Some(teacher) = &teacher {
+            teacher.check_grid(sit_config.grid())?;
+        }
+        let seed = config.train.seed;
+        let mut sit = Sit::new(&sit_config, seed, &device)?;
+        sit.train_positions(config.sit.train_positions);
+        let vae = match &start_from {
+            Some(vae) => vae.clone(),
+            None => Vae::new(&config.vae_config(), seed, &device)?,
+        };
+        let frozen = if method.trains_vae() { None } else { Some(vae.clone()) };
+        let disc = &config.discriminator;
+        let discriminator = Discriminator::new(disc.width, disc.layers, seed, &device);
+        let flip = config.data.flip;
+        let batches = Batches::new(dataset.clone(), device.clone(), flip, teacher, frozen, folder)?;
+        if start_from.is_some() {
+            let (mean, std) = batches.latent_stats(&vae);
+            sit.latent_norm.set_stats(&mean, &std);
+        }
+        let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex()?, &device)?;
+        let input =
+            PerceptualInput { px: config.loss.perceptual_px, range: config.loss.perceptual_range };
+        let micro = config.train.accumulate as u64;
+        let loader = Loader::new(dataset, config.train.batch, seed, flip, first_step * micro);
+        let networks = Networks { vae, sit, discriminator };
+        Ok(Self {
+            ema: Ema::new(&networks.sit),
+            optimizers: Optimizers {
+                vae: OptimizerState::new(&networks.vae),
+                sit: OptimizerState::new(&networks.sit),
+                discriminator: OptimizerState::new(&networks.discriminator),
+            },
+            context: StepContext {
+                method,
+                path: config.sit.path,
+                weights: config.loss_weights(),
+                lpips: (lpips, input),
+            },
+            networks,
+            batches,
+            loader,
+            device,
+            reads_each_step: chosen.is_cpu,
+            step: first_step,
+            pending: Vec::new(),
+            skips: 0,
+            config,
+        })
+    }
+
+    /// Steps done.
+    pub fn step_number(&self) -> u64 {
+        self.step
+    }
+
+    /// The data and what is cached of it.
+    pub fn batches(&self) -> &Batches {
+        &self.batches
+    }
+
+    /// The frozen perceptual network.
+    pub fn lpips(&self) -> (&Lpips, PerceptualInput) {
+        (&self.context.lpips.0, self.context.lpips.1)
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Total time that training waited for pictures.
+    pub fn waited(&self) -> std::time::Duration {
+        self.loader.waited()
+    }
+
+    /// Takes over changed weights of losses and learning rates.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.context.weights = config.loss_weights();
+        self.config = config;
+    }
+
+    /// One step of training. Reports come back when they have been read: at once on the CPU, every
+    /// `metrics_every` steps on a GPU.
+    ///
+    /// # Errors
+    /// When pictures cannot be read, or after three non-finite steps in a row.
+    pub fn step(&mut self) -> Result<Vec<StepReport>> {
+        let micro = self.config.train.accumulate;
+        let mut outcome = StepOutcome::default();
+        for m in 0..micro {
+            let batch = self.loader.next()?;
+            let examples = self.batches.examples(&batch)?;
+            let draws = self.draws(self.step * micro as u64 + m as u64, examples.labels.len());
+            let part = step::run(&self.networks, &self.context, &examples, &draws);
+            if m == 0 { outcome = part } else { outcome.add(part) }
+        }
+        outcome.average(micro);
+        let norms = Norms::of(&outcome);
+        let mut names: Vec<_> = outcome.losses.iter().map(|(name, _)| *name).collect();
+        let mut scalars: Vec<_> = outcome.losses.iter().map(|(_, value)| value.clone()).collect();
+        names.extend(norms.named().map(|(name, _)| name));
+        scalars.extend(norms.named().map(|(_, norm)| norm.clone()));
+        self.step += 1;
+        if self.reads_each_step {
+            let values = read_scalars(scalars);
+            let finite = values.iter().all(|v| v.is_finite());
+            if finite {
+                self.apply(outcome, norms, &None);
+            }
+            let values = names.into_iter().zip(values).collect();
+            return self.report(vec![StepReport { step: self.step, values, skipped: !finite }]);
+        }
+        let all = Tensor::cat(scalars, 0);
+        let gate = Some(all.clone().is_finite().all());
+        self.apply(outcome, norms, &gate);
+        self.pending.push((self.step, names, all));
+        if self.step.is_multiple_of(self.config.train.metrics_every) { self.flush() } else { Ok(Vec::new()) }
+    }
+
+    /// Reads the reports that are still on the device: one transfer.
+    ///
+    /// # Errors
+    /// After three non-finite steps in a row.
+    pub fn flush(&mut self) -> Result<Vec<StepReport>> {
+        let pending = std::mem::take(&mut self.pending);
+        let values = read_scalars(pending.iter().map(|(_, _, values)| values.clone()).collect());
+        let mut values = values.into_iter();
+        let reports = pending.into_iter().map(|(step, names, _)| {
+            let values: Vec<_> = names.into_iter().zip(values.by_ref()).collect();
+            let skipped = values.iter().any(|(_, v)| !v.is_finite());
+            StepReport { step, values, skipped }
+        });
+        let reports = reports.collect();
+        self.report(reports)
+    }
+
+    /// Counts skipped steps and passes the reports on.
+    fn report(&mut self, reports: Vec<StepReport>) -> Result<Vec<StepReport>> {
+        for report in &reports {
+            self.skips = if report.skipped { self.skips + 1 } else { 0 };
+            if self.skips >= MAX_SKIPS {
+                let bad: Vec<_> =
+                    report.values.iter().filter(|(_, v)| !v.is_finite()).map(|(n, _)| *n).collect();
+                return Err(Error::Training(format!(
+                    "{} was not finite in {MAX_SKIPS} steps in a row (last: step {}); the weights are those of \
+                     the last good step. Lower the learning rates and go on from the last checkpoint",
+                    bad.first().unwrap_or(&"a value"),
+                    report.step
+                )));
+            }
+        }
+        Ok(reports)
+    }
+
+    fn draws(&self, number: u64, batch: usize) -> Draws {
+        let (sit, vae) = (self.networks.sit.config(), self.networks.vae.config());
+        let shape = [batch, vae.latent_channels, sit.input_size, sit.input_size];
+        let Config { sit, train, .. } = &self.config;
+        Draws::new(train.seed, number, shape, (sit.path, sit.weighting), sit.label_dropout, &self.device)
+    }
+
+    /// Lets a step's gradients and statistics into the weights.
+    fn apply(&mut self, mut outcome: StepOutcome, norms: Norms, gate: &Gate) {
+        let optim = &self.config.optim;
+        let done = self.step - 1;
+        let factor = optim.schedule.factor(done, self.config.train.steps, optim.warmup_steps);
+        let rule = |lr: f64| (optim.max_grad_norm, self.config.adamw(lr * factor));
+        let Networks { vae, sit, discriminator } = &mut self.networks;
+        let states = &mut self.optimizers;
+        if let (Some(grads), Some(norm)) = (outcome.vae.take(), norms.vae) {
+            states.vae.update(vae, grads, norm, rule(optim.vae_lr), gate);
+        }
+        if let (Some(grads), Some(norm)) = (outcome.discriminator.take(), norms.discriminator) {
+            states.discriminator.update(discriminator, grads, norm, rule(optim.discriminator_lr), gate);
+        }
+        if let (Some(grads), Some(norm)) = (outcome.sit.take(), norms.sit) {
+            states.sit.update(sit, grads, norm, rule(optim.sit_lr), gate);
+        }
+        outcome.absorb(&mut self.networks, gate);
+        if self.config.method.trains_sit() {
+            self.ema.update(&self.networks.sit, self.config.ema_decay(done), gate);
+        }
+    }
+}
+
+/// Global gradient norms of a step.
+struct Norms {
+    vae: Option<Tensor<1>>,
+    discriminator: Option<Tensor<1>>,
+    sit: Option<Tensor<1>>,
+}
+
+impl Norms {
+    fn of(outcome: &StepOutcome) -> Self {
+        let norm = |grads: &Option<Gradients>| grads.as_ref().map(Gradients::norm);
+        Self {
+            vae: norm(&outcome.vae),
+            discriminator: norm(&outcome.discriminator),
+            sit: norm(&outcome.sit),
+        }
+    }
+
+    fn named(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {
+        let all = [
+            ("grad_norm_vae", &self.vae),
+            ("grad_norm_discriminator", &self.discriminator),
+            ("grad_norm_sit", &self.sit),
+        ];
+        all.into_iter().filter_map(|(name, norm)| norm.as_ref().map(|norm| (name, norm)))
+    }
+}

@@ -1,0 +1,32 @@
+//! Network weights that come with the program: the teacher and the perceptual network, as f16.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::formats::safetensors::TensorFile;
+
+/// EfficientNet-Lite0 with its classifier.
+///
+/// # Errors
+/// Never in a program that was built from a whole source tree.
+pub fn efficientnet_lite0() -> Result<TensorFile> {
+    let bytes = include_bytes!("../../assets/weights/efficientnet_lite0.f16.safetensors");
+    TensorFile::from_bytes(bytes, Path::new("(embedded) efficientnet_lite0.f16.safetensors"))
+}
+
+/// LPIPS-AlexNet, version 0.1 heads.
+///
+/// # Errors
+/// Never in a program that was built from a whole source tree.
+pub fn lpips_alex() -> Result<TensorFile> {
+    let bytes = include_bytes!("../../assets/weights/lpips_alex.f16.safetensors");
+    TensorFile::from_bytes(bytes, Path::new("(embedded) lpips_alex.f16.safetensors"))
+}
+
+/// Names and sizes in bytes of what is embedded.
+pub fn embedded() -> [(&'static str, usize); 2] {
+    [
+        ("efficientnet_lite0.f16", include_bytes!("../../assets/weights/efficientnet_lite0.f16.safetensors").len()),
+        ("lpips_alex.f16", include_bytes!("../../assets/weights/lpips_alex.f16.safetensors").len()),
+    ]
+}
