@@ -6,6 +6,7 @@ pub mod cache;
 pub mod draws;
 pub mod ema;
 pub mod optim;
+pub mod preview;
 pub mod state;
 pub mod step;
 pub mod trainer;

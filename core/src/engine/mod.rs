@@ -1,0 +1,60 @@
+//! The only door to training: a worker thread that takes commands and tells events. Command line
+//! and window both come through here.
+
+mod message;
+mod session;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+pub use message::{Command, Event, Start};
+
+use crate::error::{Error, Result};
+
+/// A running engine.
+pub struct Engine {
+    /// Where commands go.
+    pub commands: Sender<Command>,
+    /// Where events come from; closed when the engine has ended.
+    pub events: Receiver<Event>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts training on a thread of its own, which makes every tensor.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(start: Start) -> Result<Self> {
+        let (commands, inbox) = channel();
+        let (outbox, events) = channel();
+        let work = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| session::run(start, &inbox, &outbox)));
+            let failure = match result {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "training broke off in the device's driver or in Tandem itself; the last checkpoint \
+                           is whole: go on with --resume"
+                    .to_string(),
+            };
+            // Nobody listens any more when the receiver is gone.
+            let _ = outbox.send(Event::Failed(failure));
+        };
+        let worker = std::thread::Builder::new()
+            .name("tandem-engine".into())
+            .spawn(work)
+            .map_err(|e| Error::Device(format!("no thread for the engine: {e}")))?;
+        Ok(Self { commands, events, worker: Some(worker) })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A closed command channel counts as a stop; the engine saves before it ends.
+        let _ = self.commands.send(Command::Stop);
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+    }
+}

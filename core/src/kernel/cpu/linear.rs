@@ -1,0 +1,103 @@
+//! Fully connected layer `y = x · wᵀ + b` and its three gradients, each its own function so that one nobody
+//! needs is never computed. Weights are [O, K] as in PyTorch's `nn.Linear`.
+
+use super::gemm::{Layout, Threads, product};
+use super::parallel::{cut, each, sum_rows};
+use super::simd;
+
+/// `y = x · wᵀ + b`.
+///
+/// # Shapes
+/// x [M, K], w [O, K], b [O] → [M, O]
+pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, k: usize) -> Vec<f32> {
+    let (m, o) = (x.len() / k, w.len() / k);
+    let mut y = vec![0.0; m * o];
+    if let Some(b) = b {
+        assert_eq!(b.len(), o, "bias [O]");
+        y.chunks_exact_mut(o).for_each(|row| row.copy_from_slice(b));
+    }
+    let wt = Layout::rows(0, k).transposed();
+    let out = (y.as_mut_slice(), Layout::rows(0, o));
+    product((m, o, k), out, (x, Layout::rows(0, k)), (w, wt), b.is_some(), Threads::All);
+    y
+}
+
+/// `dx = g · w`.
+///
+/// # Shapes
+/// g [M, O], w [O, K] → [M, K]
+pub fn grad_input(g: &[f32], w: &[f32], k: usize) -> Vec<f32> {
+    let o = w.len() / k;
+    let m = g.len() / o;
+    let mut dx = vec![0.0; m * k];
+    let out = (dx.as_mut_slice(), Layout::rows(0, k));
+    product((m, k, o), out, (g, Layout::rows(0, o)), (w, Layout::rows(0, k)), false, Threads::All);
+    dx
+}
+
+/// `dw = gᵀ · x`.
+///
+/// # Shapes
+/// g [M, O], x [M, K] → [O, K]
+pub fn grad_weight(g: &[f32], x: &[f32], k: usize) -> Vec<f32> {
+    let m = x.len() / k;
+    let o = g.len() / m;
+    let mut dw = vec![0.0; o * k];
+    let gt = Layout::rows(0, o).transposed();
+    let out = (dw.as_mut_slice(), Layout::rows(0, k));
+    product((o, k, m), out, (g, gt), (x, Layout::rows(0, k)), false, Threads::All);
+    dw
+}
+
+/// `db = Σ_m g`.
+///
+/// # Shapes
+/// g [M, O] → [O]
+pub fn grad_bias(g: &[f32], o: usize) -> Vec<f32> {
+    let rows = (64 * 1024 / o).max(1);
+    let parts = (g.len() / o).div_ceil(rows);
+    let mut partial = vec![0.0; parts * o];
+    let items: Vec<_> = cut(&mut partial, (0..parts).map(|_| o)).into_iter().zip(g.chunks(rows * o)).collect();
+    each(g.len(), items, |(sum, g)| {
+        simd::run(
+            #[inline(always)]
+            |_| {
+                for row in g.chunks_exact(sum.len()) {
+                    for (s, &v) in sum.iter_mut().zip(row) {
+                        *s += v;
+                    }
+                }
+            },
+        );
+    });
+    sum_rows(&partial, o)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_close, values};
+    use super::*;
+
+    #[test]
+    fn forward_and_gradients_agree_with_sums() {
+        for (m, k, o) in [(1, 1, 1), (5, 7, 3), (33, 17, 65), (130, 40, 19)] {
+            let (x, w, b, g) = (values(1, m * k), values(2, o * k), values(3, o), values(4, m * o));
+            let at = |v: &[f32], i: usize| f64::from(v[i]);
+            let sum = |n: usize, f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>();
+            let y: Vec<f64> = (0..m * o)
+                .map(|i| at(&b, i % o) + sum(k, &|l| at(&x, i / o * k + l) * at(&w, i % o * k + l)))
+                .collect();
+            let dx: Vec<f64> = (0..m * k)
+                .map(|i| sum(o, &|l| at(&g, i / k * o + l) * at(&w, l * k + i % k)))
+                .collect();
+            let dw: Vec<f64> = (0..o * k)
+                .map(|i| sum(m, &|l| at(&g, l * o + i / k) * at(&x, l * k + i % k)))
+                .collect();
+            let db: Vec<f64> = (0..o).map(|i| sum(m, &|l| at(&g, l * o + i))).collect();
+            assert_close("y", &forward(&x, &w, Some(&b), k), &y, 1e-6);
+            assert_close("dx", &grad_input(&g, &w, k), &dx, 1e-6);
+            assert_close("dw", &grad_weight(&g, &x, k), &dw, 1e-6);
+            assert_close("db", &grad_bias(&g, o), &db, 1e-6);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The hot operations on the CPU: plain functions on contiguous row-major `f32` slices, forward and backward.
+//!
+//! Rules shared by every file here:
+//! - one level of threads (rayon) over images, rows or heads; matrix products inside run on one thread;
+//! - work is cut by shape alone, never by the number of threads, and partial sums are combined in a fixed
+//!   order, so a result is the same, bit for bit, from run to run and for any number of threads;
+//! - instruction sets are chosen at run time ([`simd`]); the only unsafe call is the matrix product ([`gemm`]).
+
+pub mod activation;
+pub mod attention;
+pub mod conv;
+mod conv_kernel;
+mod conv_pack;
+mod conv_weight;
+pub mod cosine;
+pub mod gate;
+mod gemm;
+pub mod group_norm;
+pub mod layer_norm;
+pub mod linear;
+pub mod lpips;
+pub mod optimizer;
+mod parallel;
+mod simd;
+#[cfg(test)]
+mod testing;
