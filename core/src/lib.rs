@@ -15,6 +15,7 @@ pub mod formats;
 pub mod kernel;
 pub mod latent_norm;
 pub mod layers;
+pub mod memory;
 pub mod params;
 pub mod run;
 pub mod sample;

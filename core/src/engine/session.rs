@@ -305,7 +305,10 @@ impl<'a> Session<'a> {
 
     fn preview(&mut self) {
         let step = self.trainer.step_number();
-        let preview = self.trainer.preview(&mut self.basis);
+        let preview = match self.trainer.preview(&mut self.basis) {
+            Ok(preview) => preview,
+            Err(error) => return self.warn_if(Err(error)),
+        };
         let made = std::fs::create_dir_all(self.folder.previews_dir())
             .map_err(|e| Error::io("create", self.folder.previews_dir(), e));
         self.warn_if(made);

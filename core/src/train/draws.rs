@@ -8,13 +8,11 @@ use rand_distr::StandardNormal;
 
 use crate::sit::{Path, Weighting};
 
-/// Separates the streams of a seed: training steps, fixed previews, sampling.
+/// Separates the streams of a seed: training steps, sampling.
 #[derive(Clone, Copy, Debug)]
 pub enum Stream {
     /// Step `n` of training.
     Step(u64),
-    /// Noise that previews keep from first to last.
-    Preview,
     /// Picture `n` of a sampling job.
     Sample(u64),
 }
@@ -25,7 +23,6 @@ pub fn rng(seed: u64, stream: Stream) -> ChaCha8Rng {
     // ChaCha streams are 64 bit; the top two bits say which kind.
     rng.set_stream(match stream {
         Stream::Step(n) => n & (u64::MAX >> 2),
-        Stream::Preview => 1 << 62,
         Stream::Sample(n) => (2 << 62) | (n & (u64::MAX >> 2)),
     });
     rng

@@ -7,8 +7,10 @@ pub mod draws;
 pub mod ema;
 pub mod optim;
 pub mod preview;
+pub mod restored;
 pub mod state;
 pub mod step;
 pub mod trainer;
 
+pub use restored::Restored;
 pub use trainer::{StepReport, Trainer};

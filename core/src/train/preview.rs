@@ -1,16 +1,17 @@
 //! What is shown of a run: reconstructions of pinned held-out pictures with the PCA map of their
 //! latents, and samples of the averaged transformer from noise and labels that never change.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::batches::pictures;
 use super::draws::{Stream, normal, rng};
 use super::trainer::Trainer;
 use crate::data::Split;
+use crate::error::Result;
 use crate::eval::{pca::PcaBasis, psnr};
 use crate::params::host;
 use crate::run::Rgb8;
-use crate::run::picture::grid;
+use crate::run::picture::{byte_from_model_value, grid};
 use crate::sample::{SampleConfig, Solver, sample};
 use crate::sit::Sit;
 use crate::vae::Vae;
@@ -33,13 +34,16 @@ pub struct Preview {
 
 impl Trainer {
     /// Makes the previews; `basis` is fitted the first time and then kept.
-    pub fn preview(&self, basis: &mut Option<PcaBasis>) -> Preview {
-        let (reconstructions, psnr) = self.reconstructions(basis);
+    ///
+    /// # Errors
+    /// Latents that are not finite.
+    pub fn preview(&self, basis: &mut Option<PcaBasis>) -> Result<Preview> {
+        let (reconstructions, psnr) = self.reconstructions(basis)?;
         let samples = self.config.method.trains_sit().then(|| self.samples());
-        Preview { reconstructions, samples, psnr }
+        Ok(Preview { reconstructions, samples, psnr })
     }
 
-    fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> (Rgb8, f64) {
+    fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> Result<(Rgb8, f64)> {
         let dataset = self.batches().dataset();
         // Without held-out pictures (a set of one) the training ones must do.
         let split = if dataset.is_empty(Split::Held) { Split::Train } else { Split::Held };
@@ -50,18 +54,21 @@ impl Trainer {
         let x = pictures(&planar, count, px, self.device());
         let z = self.networks.vae.encode(x.clone()).mode();
         let recon = host(self.networks.vae.decode(z.clone()));
-        let x = host(x);
         let size = 3 * px * px;
-        let decibels = x.chunks_exact(size).zip(recon.chunks_exact(size)).map(|(a, b)| psnr(b, a));
-        let mean = decibels.sum::<f64>() / count.max(1) as f64;
+        let bytes: Vec<u8> = recon.iter().map(|&v| byte_from_model_value(v)).collect();
+        let mut decibels = 0.0;
+        for (a, b) in planar.chunks_exact(size).zip(bytes.chunks_exact(size)) {
+            decibels += psnr(a, b)?;
+        }
+        let mean = decibels / count.max(1) as f64;
         let shown = self.config.preview.pinned.min(count);
-        let maps = latent_maps(z, shown, px, basis);
-        let rows = [&x, &recon].map(|all| {
-            all.chunks_exact(size).take(shown).map(|p| Rgb8::from_planar_f32(p, px, px)).collect::<Vec<_>>()
+        let maps = latent_maps(z, shown, px, basis)?;
+        let rows = [&planar, &bytes].map(|all| {
+            all.chunks_exact(size).take(shown).map(|p| Rgb8::from_planar_u8(p, px, px)).collect::<Vec<_>>()
         });
         let [originals, reconstructed] = rows;
         let all: Vec<_> = originals.into_iter().chain(reconstructed).chain(maps).collect();
-        (grid(&all, shown, GAP_PX, BACKGROUND, scale(px)), mean)
+        Ok((grid(&all, shown, GAP_PX, BACKGROUND, scale(px)), mean))
     }
 
     fn samples(&self) -> Rgb8 {
@@ -76,37 +83,55 @@ impl Trainer {
         let sit = self.ema.model();
         let classes = sit.config().num_classes;
         let labels: Vec<_> = (0..preview.samples).map(|i| i % classes).collect();
-        let (c, s) = (sit.config().in_channels, sit.config().input_size);
-        let mut rng = rng(self.config.train.seed, Stream::Preview);
-        let noise = TensorData::new(normal(&mut rng, labels.len() * c * s * s), [labels.len(), c, s, s]);
-        let all = sampled_pictures(&self.networks.vae, sit, Tensor::from_data(noise, self.device()), &labels, config);
+        let seed = self.config.train.seed;
+        let all = draw_samples(&self.networks.vae, sit, &labels, seed, config, self.device());
         let columns = (labels.len() as f64).sqrt().ceil() as usize;
         grid(&all, columns, GAP_PX, BACKGROUND, scale(self.config.data.image_px))
     }
 }
 
-/// Samples as pictures: integrates, denormalises with the transformer's own statistics, decodes.
-pub fn sampled_pictures(
+/// Pictures drawn at once, at most.
+const SAMPLE_BATCH: usize = 32;
+
+/// Pictures of `labels`; picture `n` starts from noise of (seed, n) alone, so results do not depend
+/// on how many are drawn together.
+pub fn draw_samples(
     vae: &Vae,
     sit: &Sit,
-    noise: Tensor<4>,
     labels: &[usize],
+    seed: u64,
     config: SampleConfig,
+    device: &Device,
 ) -> Vec<Rgb8> {
-    let draw = |_| noise.zeros_like();
-    let z = sit.latent_norm.denormalize(sample(sit, noise.clone(), labels, config, draw, |_| {}));
-    let decoded = vae.decode(z);
-    let [_, channels, h, w] = decoded.dims();
-    host(decoded).chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)).collect()
+    let (c, s) = (sit.config().in_channels, sit.config().input_size);
+    let size = c * s * s;
+    let mut all = Vec::new();
+    for (k, labels) in labels.chunks(SAMPLE_BATCH).enumerate() {
+        let mut rngs: Vec<_> =
+            (0..labels.len()).map(|i| rng(seed, Stream::Sample((k * SAMPLE_BATCH + i) as u64))).collect();
+        let mut noise = || {
+            let values: Vec<f32> = rngs.iter_mut().flat_map(|rng| normal(rng, size)).collect();
+            Tensor::from_data(TensorData::new(values, [labels.len(), c, s, s]), device)
+        };
+        let start = noise();
+        let normal = sample(sit, start, labels, config, |_| noise(), |_| {});
+        let decoded = vae.decode(sit.latent_norm.denormalize(normal));
+        let [_, channels, h, w] = decoded.dims();
+        all.extend(host(decoded).chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
+    }
+    all
 }
 
 /// PCA maps of the first latents, enlarged to `px`.
-fn latent_maps(z: Tensor<4>, shown: usize, px: usize, basis: &mut Option<PcaBasis>) -> Vec<Rgb8> {
-    let [_, channels, h, w] = z.dims();
+fn latent_maps(z: Tensor<4>, shown: usize, px: usize, basis: &mut Option<PcaBasis>) -> Result<Vec<Rgb8>> {
+    let [n, channels, h, w] = z.dims();
     let values = host(z);
-    let basis = basis.get_or_insert_with(|| PcaBasis::fit(&values, channels, h * w));
-    let colours = basis.rgb(&values[..shown * channels * h * w], h * w);
-    colours.chunks_exact(3 * h * w).map(|map| Rgb8::from_planar_u8(map, h, w).enlarged(px / w)).collect()
+    let basis = match basis {
+        Some(basis) => basis,
+        None => basis.insert(PcaBasis::fit_latents(&values, [n, channels, h, w])?),
+    };
+    let colours = basis.rgb_from_latents(&values[..shown * channels * h * w], [shown, channels, h, w])?;
+    Ok(colours.chunks_exact(3 * h * w).map(|map| Rgb8::from_planar_u8(map, h, w).enlarged(px / w)).collect())
 }
 
 /// Small pictures are enlarged so that a person sees them.

@@ -253,6 +253,21 @@ impl Trainer {
         Ok(reports)
     }
 
+    /// Computes what is cached of the pictures of the next `steps` steps, without training on them.
+    ///
+    /// # Errors
+    /// When pictures cannot be read or a cache fails.
+    pub fn warm_caches(&mut self, steps: u64) -> Result<()> {
+        let Config { train, data, .. } = &self.config;
+        let first = self.step * train.accumulate as u64;
+        let dataset = self.batches.dataset().clone();
+        let mut loader = Loader::new(dataset, train.batch, train.seed, data.flip, first);
+        for _ in 0..steps * train.accumulate as u64 {
+            self.batches.examples(&loader.next()?)?;
+        }
+        Ok(())
+    }
+
     fn draws(&self, number: u64, batch: usize) -> Draws {
         let (sit, vae) = (self.networks.sit.config(), self.networks.vae.config());
         let shape = [batch, vae.latent_channels, sit.input_size, sit.input_size];
