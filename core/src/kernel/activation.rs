@@ -3,9 +3,12 @@
 
 use burn::tensor::Tensor;
 
+use super::cpu::activation::{self as cpu, Activation};
+use super::op::{Array, Form, Kernel, View, apply1, runs_on};
+
 /// `x · sigmoid(x)`.
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    silu_reference(x)
+    if runs_on(&x, false) == Form::Cpu { apply1(Pointwise(Activation::Silu), x) } else { silu_reference(x) }
 }
 
 /// [`silu`] in plain tensor operations.
@@ -15,7 +18,8 @@ pub fn silu_reference<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// GELU in its tanh form: `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    gelu_tanh_reference(x)
+    let on_cpu = runs_on(&x, false) == Form::Cpu;
+    if on_cpu { apply1(Pointwise(Activation::GeluTanh), x) } else { gelu_tanh_reference(x) }
 }
 
 /// [`gelu_tanh`] in plain tensor operations.
@@ -32,7 +36,8 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// `x` where positive, else `slope · x`.
 pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
-    leaky_relu_reference(x, slope)
+    let on_cpu = runs_on(&x, false) == Form::Cpu;
+    if on_cpu { apply1(Pointwise(Activation::LeakyRelu(slope)), x) } else { leaky_relu_reference(x, slope) }
 }
 
 /// [`leaky_relu`] in plain tensor operations.
@@ -42,5 +47,20 @@ pub fn leaky_relu_reference<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<
 
 /// `max(x, 0)`.
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    burn::tensor::activation::relu(x)
+    let on_cpu = runs_on(&x, false) == Form::Cpu;
+    if on_cpu { apply1(Pointwise(Activation::Relu), x) } else { burn::tensor::activation::relu(x) }
+}
+
+/// A nonlinearity applied to each value.
+#[derive(Debug)]
+struct Pointwise(Activation);
+
+impl Kernel for Pointwise {
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
+        (Array::new(cpu::forward(inputs[0].values, self.0), inputs[0].shape), Vec::new())
+    }
+
+    fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, _: &[bool]) -> Vec<Option<Array>> {
+        vec![Some(Array::new(cpu::backward(inputs[0].values, grad.values, self.0), grad.shape))]
+    }
 }

@@ -2,12 +2,41 @@
 
 use burn::tensor::Tensor;
 
+use super::cpu::gate as cpu;
+use super::op::{Array, Form, Kernel, View, apply3, runs_on};
+
 /// `x + gate · h`, one gate vector for each sample.
 ///
 /// # Shapes
 /// `x [B, N, D]`, `gate [B, D]`, `h [B, N, D]` → `[B, N, D]`.
 pub fn gated_residual(x: Tensor<3>, gate: Tensor<2>, h: Tensor<3>) -> Tensor<3> {
-    gated_residual_reference(x, gate, h)
+    if runs_on(&h, false) == Form::Cpu {
+        apply3(GatedResidual, x, gate, h)
+    } else {
+        gated_residual_reference(x, gate, h)
+    }
+}
+
+/// Inputs `x`, `gate`, `h`.
+#[derive(Debug)]
+struct GatedResidual;
+
+impl Kernel for GatedResidual {
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
+        let [x, gate, h] = [inputs[0], inputs[1], inputs[2]];
+        (Array::new(cpu::forward(x.values, h.values, gate.values, gate.shape[1]), x.shape), Vec::new())
+    }
+
+    fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
+        let (gate, h) = (inputs[1], inputs[2]);
+        let (dh, dgate) = cpu::backward(h.values, gate.values, grad.values, gate.shape[1]);
+        let dx = wanted[0].then(|| Array::new(grad.values.to_vec(), grad.shape));
+        vec![dx, Some(Array::new(dgate, gate.shape)), Some(Array::new(dh, h.shape))]
+    }
+
+    fn keeps(&self, index: usize) -> bool {
+        index > 0
+    }
 }
 
 /// [`gated_residual`] in plain tensor operations.

@@ -5,6 +5,9 @@
 
 use burn::tensor::Tensor;
 
+use super::cpu;
+use super::op::{Array, Form, Kernel, View, apply2, apply3, runs_on};
+
 /// `x Wᵀ + b`.
 ///
 /// # Shapes
@@ -16,7 +19,37 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     let rows = dims.iter().product::<usize>() / inner;
     let x = x.reshape([rows, inner]);
     dims[D - 1] = out;
-    linear_reference(x, weight, bias).reshape(dims)
+    let y = match (runs_on(&x, false), bias) {
+        (Form::Cpu, Some(bias)) => apply3(Linear, x, weight, bias),
+        (Form::Cpu, None) => apply2(Linear, x, weight),
+        (_, bias) => linear_reference(x, weight, bias),
+    };
+    y.reshape(dims)
+}
+
+/// Inputs `x [M, K]`, `weight [O, K]` and, if there are three, `bias [O]`.
+#[derive(Debug)]
+struct Linear;
+
+impl Kernel for Linear {
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
+        let (x, w) = (inputs[0], inputs[1]);
+        let y = cpu::linear::forward(x.values, w.values, inputs.get(2).map(|b| b.values), x.shape[1]);
+        (Array::new(y, &[x.shape[0], w.shape[0]]), Vec::new())
+    }
+
+    fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
+        let (x, w) = (inputs[0], inputs[1]);
+        let [out, inner] = [w.shape[0], w.shape[1]];
+        let dx = || Array::new(cpu::linear::grad_input(grad.values, w.values, inner), x.shape);
+        let dw = || Array::new(cpu::linear::grad_weight(grad.values, x.values, inner), w.shape);
+        let db = || Array::new(cpu::linear::grad_bias(grad.values, out), &[out]);
+        let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
+        if let Some(&wanted) = wanted.get(2) {
+            grads.push(wanted.then(db));
+        }
+        grads
+    }
 }
 
 /// [`linear`] on `[M, K]` in plain tensor operations.

@@ -10,6 +10,7 @@ pub mod activation;
 pub mod attention;
 pub mod conv;
 pub mod cosine;
+pub(crate) mod cpu;
 pub mod gate;
 pub mod group_norm;
 pub mod layer_norm;

@@ -7,18 +7,9 @@
 //! - instruction sets are chosen at run time ([`simd`]); the only unsafe call is the matrix product ([`gemm`]).
 
 pub mod activation;
-pub mod attention;
-pub mod conv;
-mod conv_kernel;
-mod conv_pack;
-mod conv_weight;
-pub mod cosine;
 pub mod gate;
 mod gemm;
-pub mod group_norm;
-pub mod layer_norm;
 pub mod linear;
-pub mod lpips;
 pub mod optimizer;
 mod parallel;
 mod simd;
