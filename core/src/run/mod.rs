@@ -1,3 +1,4 @@
+//! What a training run leaves on disk: its folder, checkpoints, metrics, pictures and report.
 //!
 //! Everything here is plain Rust on slices: no tensors, no device. Files that must survive a crash
 //! are written aside, synced and renamed ([`disk`]).

@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod gate;
 mod gemm;
+pub mod im2col;
 pub mod linear;
 pub mod optimizer;
 mod parallel;
