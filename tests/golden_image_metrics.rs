@@ -9,7 +9,11 @@ use tandem_core::eval::{LatentStructure, SsimCovariance, ms_ssim, psnr, ssim};
 use tandem_core::run::picture::byte_from_model_value;
 
 /// Calls `measure` with each pair of pictures of two golden batches `[N, C, H, W]`.
-fn each_pair(golden: &Golden, names: [&str; 2], measure: impl Fn(&[u8], &[u8], [usize; 3]) -> f64) -> Vec<f32> {
+fn each_pair(
+    golden: &Golden,
+    names: [&str; 2],
+    measure: impl Fn(&[u8], &[u8], [usize; 3]) -> f64,
+) -> Vec<f32> {
     let shape = golden.shape(names[0]);
     let [a, b] = names.map(|name| golden.u8(name, &shape));
     let picture: [usize; 3] = shape[1..].try_into().unwrap();
@@ -23,7 +27,8 @@ fn golden_psnr_and_ssim() {
     let names = ["image0", "image1"];
     let count = [golden.shape(names[0])[0]];
     golden.compare("psnr", &count, &each_pair(&golden, names, |a, b, _| psnr(a, b).unwrap()));
-    let similar = |covariance| each_pair(&golden, names, move |a, b, shape| ssim(a, b, shape, covariance).unwrap());
+    let similar =
+        |covariance| each_pair(&golden, names, move |a, b, shape| ssim(a, b, shape, covariance).unwrap());
     golden.compare("ssim", &count, &similar(SsimCovariance::Population));
     golden.compare("ssim_sample_covariance", &count, &similar(SsimCovariance::Sample));
 }

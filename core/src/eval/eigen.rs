@@ -116,7 +116,8 @@ mod tests {
         assert!(eigen.values.is_sorted_by(|x, y| x >= y));
         for i in 0..size {
             for j in 0..size {
-                let rebuilt: f64 = (0..size).map(|k| eigen.values[k] * eigen.vectors[k][i] * eigen.vectors[k][j]).sum();
+                let rebuilt: f64 =
+                    (0..size).map(|k| eigen.values[k] * eigen.vectors[k][i] * eigen.vectors[k][j]).sum();
                 assert!((rebuilt - a[i * size + j]).abs() < 1e-12);
                 let dot: f64 = (0..size).map(|k| eigen.vectors[i][k] * eigen.vectors[j][k]).sum();
                 assert!((dot - f64::from(u8::from(i == j))).abs() < 1e-13);

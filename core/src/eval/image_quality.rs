@@ -91,7 +91,9 @@ impl Plane {
         let (height, width) = (self.height - WINDOW + 1, self.width - WINDOW + 1);
         let mut across = Vec::with_capacity(self.height * width);
         for row in self.values.chunks_exact(self.width) {
-            across.extend(row.windows(WINDOW).map(|part| part.iter().zip(window).map(|(x, w)| x * w).sum::<f64>()));
+            across.extend(
+                row.windows(WINDOW).map(|part| part.iter().zip(window).map(|(x, w)| x * w).sum::<f64>()),
+            );
         }
         let mut values = vec![0.0; height * width];
         for (row, to) in values.chunks_exact_mut(width).enumerate() {
@@ -152,7 +154,8 @@ fn gaussian_window() -> [f64; WINDOW] {
 /// The channels of both pictures, side by side.
 fn plane_pairs<'a>(a: &'a [u8], b: &'a [u8], shape: [usize; 3]) -> impl Iterator<Item = (Plane, Plane)> + 'a {
     let [_, height, width] = shape;
-    let plane = move |values: &[u8]| Plane { height, width, values: values.iter().map(|x| f64::from(*x)).collect() };
+    let plane =
+        move |values: &[u8]| Plane { height, width, values: values.iter().map(|x| f64::from(*x)).collect() };
     let size = height * width;
     a.chunks_exact(size).zip(b.chunks_exact(size)).map(move |(a, b)| (plane(a), plane(b)))
 }
@@ -166,7 +169,9 @@ fn check(a: &[u8], b: &[u8], shape: [usize; 3], shortest: usize) -> Result<()> {
     }
     if height < shortest || width < shortest {
         let size = format!("{height}x{width}");
-        return Err(Error::Data(format!("a picture of {size} is too small; each side needs {shortest} pixels")));
+        return Err(Error::Data(format!(
+            "a picture of {size} is too small; each side needs {shortest} pixels"
+        )));
     }
     Ok(())
 }

@@ -75,7 +75,8 @@ fn variance(plane: &[f32]) -> f64 {
 
 fn variation(plane: &[f32], width: usize) -> f64 {
     let difference = |(x, y): (&f32, &f32)| (f64::from(*x) - f64::from(*y)).abs();
-    let across: f64 = plane.chunks_exact(width).map(|row| row.iter().zip(&row[1..]).map(difference).sum::<f64>()).sum();
+    let across: f64 =
+        plane.chunks_exact(width).map(|row| row.iter().zip(&row[1..]).map(difference).sum::<f64>()).sum();
     across + plane.iter().zip(&plane[width..]).map(difference).sum::<f64>()
 }
 

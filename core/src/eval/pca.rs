@@ -116,7 +116,11 @@ impl PcaBasis {
     pub fn rgb_from_latents(&self, latents: &[f32], shape: [usize; 4]) -> Result<Vec<u8>> {
         if self.components.len() != RGB_COMPONENTS {
             let found = vec![self.components.len()];
-            return Err(Error::Shape { name: "PCA components".into(), expected: vec![RGB_COMPONENTS], found });
+            return Err(Error::Shape {
+                name: "PCA components".into(),
+                expected: vec![RGB_COMPONENTS],
+                found,
+            });
         }
         let plane = (shape[2] * shape[3]).max(1);
         let projected = self.project_f64(latents, shape)?;

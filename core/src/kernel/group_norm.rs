@@ -7,6 +7,8 @@
 use burn::tensor::Tensor;
 
 use super::activation::silu;
+use super::cpu::norm::{self, Shape};
+use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 
 /// What a group norm does besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +28,41 @@ pub struct GroupNormConfig {
 pub fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, config: GroupNormConfig) -> Tensor<4> {
     let channels = x.dims()[1];
     assert!(channels.is_multiple_of(config.groups), "{channels} channels in {} groups", config.groups);
-    group_norm_reference(x, gamma, beta, config)
+    if runs_on(&x, false) == Form::Cpu {
+        apply3(GroupNorm(config), x, gamma, beta)
+    } else {
+        group_norm_reference(x, gamma, beta, config)
+    }
+}
+
+/// Inputs `x`, `gamma`, `beta`; saves mean and 1/σ of each group.
+#[derive(Debug)]
+struct GroupNorm(GroupNormConfig);
+
+impl GroupNorm {
+    fn shape(&self, x: View) -> Shape {
+        let GroupNormConfig { groups, eps, silu } = self.0;
+        Shape { channels: x.shape[1], area: x.shape[2] * x.shape[3], groups, eps, silu }
+    }
+}
+
+impl Kernel for GroupNorm {
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
+        let (x, gamma, beta) = (inputs[0], inputs[1], inputs[2]);
+        let (y, stats) = norm::group_norm(x.values, gamma.values, beta.values, self.shape(x));
+        let count = stats.len();
+        (Array::new(y, x.shape), vec![Array::new(stats, &[count])])
+    }
+
+    fn cpu_backward(&self, inputs: &[View], saved: &[View], grad: View, _: &[bool]) -> Vec<Option<Array>> {
+        let (x, gamma, beta) = (inputs[0], inputs[1], inputs[2]);
+        let weights = (x.values, gamma.values, beta.values);
+        let (dx, dgamma, dbeta) =
+            norm::group_norm_backward(weights, saved[0].values, grad.values, self.shape(x));
+        [(dx, x.shape), (dgamma, gamma.shape), (dbeta, beta.shape)]
+            .map(|(values, shape)| Some(Array::new(values, shape)))
+            .into()
+    }
 }
 
 /// [`group_norm`] in plain tensor operations.

@@ -119,7 +119,8 @@ impl Checkpoint {
             disk.write(&path, &parts)?;
             let sha256 = hex_digest(&parts);
             sums.push_str(&format!("{sha256}  {name}\n"));
-            files.insert(name, FileRecord { sha256, bytes: parts.iter().map(|part| part.len() as u64).sum() });
+            files
+                .insert(name, FileRecord { sha256, bytes: parts.iter().map(|part| part.len() as u64).sum() });
         }
         let manifest = Manifest {
             step: self.step,
@@ -283,12 +284,18 @@ pub(crate) mod tests {
         let whole = fs::read(&vae).unwrap();
         let mut flipped = whole.clone();
         flipped[whole.len() - 1] ^= 1;
-        let cases: [(&[u8], &str); 3] =
-            [(&whole[..whole.len() - 9], "truncated"), (&flipped, "sha256"), (&[whole.clone(), vec![0]].concat(), "too long")];
+        let cases: [(&[u8], &str); 3] = [
+            (&whole[..whole.len() - 9], "truncated"),
+            (&flipped, "sha256"),
+            (&[whole.clone(), vec![0]].concat(), "too long"),
+        ];
         for (bytes, word) in cases {
             fs::write(&vae, bytes).unwrap();
             let error = Checkpoint::load(&path).unwrap_err().to_string();
-            assert!(error.contains("vae.safetensors") && error.contains(word) && !error.contains('\n'), "{error}");
+            assert!(
+                error.contains("vae.safetensors") && error.contains(word) && !error.contains('\n'),
+                "{error}"
+            );
             assert!(verify(&path, true).is_err());
         }
         fs::remove_file(&vae).unwrap();

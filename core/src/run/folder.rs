@@ -224,9 +224,13 @@ mod tests {
     #[test]
     fn default_names_count_up_and_never_reuse_a_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let names: Vec<_> = (0..3).map(|_| RunFolder::create_in(dir.path(), "repa-e nano/../x").unwrap()).collect();
+        let names: Vec<_> =
+            (0..3).map(|_| RunFolder::create_in(dir.path(), "repa-e nano/../x").unwrap()).collect();
         let name = |run: &RunFolder| run.path().file_name().unwrap().to_string_lossy().into_owned();
-        assert_eq!(names.iter().map(name).collect::<Vec<_>>(), ["001", "002", "003"].map(|n| format!("repa-e-nano----x-{n}")));
+        assert_eq!(
+            names.iter().map(name).collect::<Vec<_>>(),
+            ["001", "002", "003"].map(|n| format!("repa-e-nano----x-{n}"))
+        );
         assert!(names[0].previews_dir().is_dir() && names[0].checkpoints_dir().is_dir());
     }
 
@@ -275,10 +279,17 @@ mod tests {
     fn previews_are_listed_by_name_and_step() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunFolder::create(Some(dir.path()), "x").unwrap();
-        for path in [run.preview_path("pca-map", 20), run.preview_path("pca-map", 3), run.previews_dir().join("x.txt")] {
+        for path in [
+            run.preview_path("pca-map", 20),
+            run.preview_path("pca-map", 3),
+            run.previews_dir().join("x.txt"),
+        ] {
             fs::write(path, "").unwrap();
         }
         let found = run.previews().unwrap();
-        assert_eq!(found.iter().map(|p| (p.0.as_str(), p.1)).collect::<Vec<_>>(), [("pca-map", 3), ("pca-map", 20)]);
+        assert_eq!(
+            found.iter().map(|p| (p.0.as_str(), p.1)).collect::<Vec<_>>(),
+            [("pca-map", 3), ("pca-map", 20)]
+        );
     }
 }

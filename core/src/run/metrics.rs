@@ -146,12 +146,8 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
 }
 
 fn line_from_row(row: &Row) -> String {
-    let mut line = format!(
-        r#"{{"step":{},"wall_s":{},"images":{}"#,
-        row.step,
-        Value::from(row.wall_s),
-        row.images
-    );
+    let mut line =
+        format!(r#"{{"step":{},"wall_s":{},"images":{}"#, row.step, Value::from(row.wall_s), row.images);
     for (name, value) in &row.values {
         // A value that is not finite becomes null.
         line.push_str(&format!(",{}:{}", Value::from(name.as_str()), Value::from(*value)));
@@ -165,7 +161,8 @@ fn parse_line(line: &[u8]) -> Option<Row> {
     let step = object.remove("step")?.as_u64()?;
     let wall_s = number(&object.remove("wall_s")?)?;
     let images = object.remove("images")?.as_u64()?;
-    let values = object.into_iter().map(|(name, value)| Some((name, number(&value)?))).collect::<Option<_>>()?;
+    let values =
+        object.into_iter().map(|(name, value)| Some((name, number(&value)?))).collect::<Option<_>>()?;
     Some(Row { step, wall_s, images, values })
 }
 
@@ -195,7 +192,10 @@ mod tests {
         log_of(&path, 1..=3);
         assert_eq!(read(&path).unwrap(), [row(1), row(2), row(3)]);
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with(r#"{"step":1,"wall_s":0.25,"images":32,"a \"b\"":0.5,"loss":1.0}"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"step":1,"wall_s":0.25,"images":32,"a \"b\"":0.5,"loss":1.0}"#),
+            "{text}"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod folder;
 pub mod metrics;
 pub mod picture;
+pub mod report;
 pub mod safetensors_file;
 pub mod tensorboard;
 
@@ -17,4 +18,5 @@ pub use checkpoint_list::{LatestCheckpoint, PassedOver, Retention, clean_leftove
 pub use folder::RunFolder;
 pub use metrics::{MetricsLog, Row};
 pub use picture::Rgb8;
+pub use report::{Curve, PreviewGroup, Report};
 pub use tensorboard::EventWriter;

@@ -44,7 +44,8 @@ impl Rgb8 {
     pub fn from_planar_u8(values: &[u8], height: usize, width: usize) -> Self {
         let plane = height * width;
         assert_eq!(values.len(), 3 * plane, "a planar RGB picture of {height}x{width}");
-        let pixels = (0..plane).flat_map(|at| [values[at], values[plane + at], values[2 * plane + at]]).collect();
+        let pixels =
+            (0..plane).flat_map(|at| [values[at], values[plane + at], values[2 * plane + at]]).collect();
         Self { width, height, pixels }
     }
 
@@ -153,7 +154,10 @@ mod tests {
         let sheet = grid(&[one.clone(), two.clone(), one], 2, 1, [9, 9, 9], 2);
         assert_eq!((sheet.width, sheet.height), (7, 7));
         let at = |x: usize, y: usize| &sheet.pixels[3 * (y * 7 + x)..][..3];
-        assert_eq!((at(0, 0), at(1, 1), at(2, 2), at(3, 1), at(4, 1)), (&[9; 3][..], &[255, 0, 0][..], &[255, 0, 0][..], &[9; 3][..], &[0, 255, 0][..]));
+        assert_eq!(
+            (at(0, 0), at(1, 1), at(2, 2), at(3, 1), at(4, 1)),
+            (&[9; 3][..], &[255, 0, 0][..], &[255, 0, 0][..], &[9; 3][..], &[0, 255, 0][..])
+        );
         assert_eq!((at(1, 4), at(4, 4)), (&[255, 0, 0][..], &[9; 3][..]));
         assert_eq!(grid(&[], 4, 2, [0; 3], 3).pixels.len(), 0);
         assert_eq!(grid(&[two], 0, 0, [0; 3], 0).width, 1);

@@ -40,7 +40,11 @@ impl<'a> Layout<'a> {
             let expected: usize = tensor.shape.iter().product();
             if expected != tensor.values.len() {
                 let found = vec![tensor.values.len()];
-                return Err(Error::Shape { name: tensor.name.clone(), expected: tensor.shape.clone(), found });
+                return Err(Error::Shape {
+                    name: tensor.name.clone(),
+                    expected: tensor.shape.clone(),
+                    found,
+                });
             }
             if tensor.name == "__metadata__" || by_name.insert(tensor.name.as_str(), tensor).is_some() {
                 return Err(Error::file(path, format!("tensor name {} is used twice", tensor.name)));
@@ -52,7 +56,8 @@ impl<'a> Layout<'a> {
             let end = start + tensor.values.len() * size_of::<f32>();
             let name = serde_json::Value::from(*name);
             let shape = &tensor.shape;
-            let entry = format!(r#",{name}:{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#);
+            let entry =
+                format!(r#",{name}:{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#);
             header.push_str(&entry);
             start = end;
         }
@@ -83,10 +88,17 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<NamedTensor>> {
         let data = view.data();
         let values = match view.dtype() {
             Dtype::F32 => bytemuck::pod_collect_to_vec(data),
-            Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            Dtype::BF16 => data.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+            Dtype::F16 => {
+                data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+            }
+            Dtype::BF16 => {
+                data.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+            }
             other => {
-                return Err(Error::file(path, format!("tensor {name} is {other:?}; expected F32, F16 or BF16")));
+                return Err(Error::file(
+                    path,
+                    format!("tensor {name} is {other:?}; expected F32, F16 or BF16"),
+                ));
             }
         };
         tensors.push(NamedTensor { name: name.to_string(), shape: view.shape().to_vec(), values });

@@ -170,7 +170,8 @@ fn newest_file_seconds(folder: &Path) -> Result<Option<u64>> {
     for entry in entries {
         let name = entry.map_err(|e| Error::io("list", folder, e))?.file_name();
         let name = name.to_string_lossy();
-        let seconds = name.strip_prefix("events.out.tfevents.").and_then(|rest| rest.split('.').next()?.parse().ok());
+        let seconds =
+            name.strip_prefix("events.out.tfevents.").and_then(|rest| rest.split('.').next()?.parse().ok());
         newest = newest.max(seconds);
     }
     Ok(newest)

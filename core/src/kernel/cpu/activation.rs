@@ -71,10 +71,12 @@ fn gelu(fused: Fused, x: f32) -> f32 {
 fn gelu_slope(fused: Fused, x: f32) -> f32 {
     let square = x * x;
     let u = TWICE_SQRT_2_PI * x * fused.mul_add(CUBIC, square, 1.0);
-    let s = simd::sigmoid(fused, u);
+    let e = simd::exp(fused, -u);
+    let s = 1.0 / (1.0 + e);
     let du = TWICE_SQRT_2_PI * fused.mul_add(3.0 * CUBIC, square, 1.0);
     // σ + x σ (1 − σ) u'; far out x·u' is huge while 1 − σ is exactly 0, and never infinite for finite x² .
-    s * fused.mul_add(x * du, 1.0 - s, 1.0)
+    // 1 − σ as e·σ: the difference would lose the digits that x·u' brings back.
+    s * fused.mul_add(x * du, e * s, 1.0)
 }
 
 #[inline(always)]

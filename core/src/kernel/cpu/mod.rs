@@ -11,6 +11,7 @@ pub mod gate;
 mod gemm;
 pub mod im2col;
 pub mod linear;
+pub mod norm;
 pub mod optimizer;
 mod parallel;
 mod simd;
