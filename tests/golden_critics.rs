@@ -1,5 +1,12 @@
 //! The discriminator and LPIPS against the reference, on the CPU and on a software adapter; the
 //! embedded weights against published distances.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod support;
 
@@ -66,7 +73,8 @@ fn golden_discriminator_takes_both_steps() {
         let loss = hinge_loss(on_real, on_fake);
         case.check("disc.loss", loss.clone(), 1.0);
         let [grads] = Gradients::of(loss, [&mut tracked]);
-        let weights = params::named(&discriminator).into_iter().filter(|(_, p)| p.role() == params::Role::Weight);
+        let weights =
+            params::named(&discriminator).into_iter().filter(|(_, p)| p.role() == params::Role::Weight);
         for ((name, _), grad) in weights.zip(grads.tensors()) {
             case.check(&format!("g.{name}"), grad.clone().unwrap(), 1.0);
         }

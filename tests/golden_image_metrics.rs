@@ -1,5 +1,6 @@
 //! PSNR, SSIM, MS-SSIM and the structure of latents (golden `metrics.safetensors`), and the rounding
 //! of previews (golden `resize.safetensors`).
+#![allow(clippy::unwrap_used, reason = "tests only")]
 
 #[path = "golden_reader/mod.rs"]
 mod golden_reader;

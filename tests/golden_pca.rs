@@ -1,4 +1,11 @@
 //! PCA of latents against scikit-learn (golden `pca.safetensors`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 #[path = "golden_reader/mod.rs"]
 mod golden_reader;

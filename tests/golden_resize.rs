@@ -1,4 +1,11 @@
 //! Resizes and byte conversions against Pillow, torch and timm: every case that the file holds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 use std::path::{Path, PathBuf};
 

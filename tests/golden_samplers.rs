@@ -1,5 +1,12 @@
 //! Euler, Heun and Euler–Maruyama against the reference: every input the network saw, and the
 //! final state; on the CPU and on a software adapter.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod support;
 
@@ -49,7 +56,8 @@ fn golden_samplers_follow_the_reference() {
                 Some(false) => Solver::Euler,
                 None => Solver::Sde,
             };
-            let path = run.get("path_type").map_or(Path::Linear, |p| serde_json::from_value(p.clone()).unwrap());
+            let path =
+                run.get("path_type").map_or(Path::Linear, |p| serde_json::from_value(p.clone()).unwrap());
             let config = SampleConfig {
                 solver,
                 steps: number("num_steps") as usize,

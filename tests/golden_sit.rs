@@ -1,5 +1,12 @@
 //! The transformer and its tables against the reference: alignment only, evaluation, training,
 //! the sampler's entry; values and gradients, on the CPU and on a software adapter.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod support;
 
@@ -64,7 +71,8 @@ impl Case {
         let stored: Vec<bool> = golden.values("drop_ids").iter().map(|&d| d != 0.0).collect();
         assert_eq!(drops, stored);
         let dropped = labels.iter().zip(drops).map(|(&y, drop)| if drop { null } else { y }).collect();
-        let features = (0..).map_while(|k| golden.has(&format!("zs.{k}")).then(|| golden.tensor(&format!("zs.{k}"), device)));
+        let features = (0..)
+            .map_while(|k| golden.has(&format!("zs.{k}")).then(|| golden.tensor(&format!("zs.{k}"), device)));
         let features = features.collect();
         Self { sit, path, t, labels, dropped, features, device: device.clone(), golden }
     }
@@ -108,7 +116,8 @@ fn per_sample(x: Tensor<4>) -> Tensor<1> {
 fn golden_sit_aligns_as_the_reference() {
     each_case(|case| {
         let x = case.x().autodiff().require_grad();
-        let x_t = case.path.interpolate(case.sit.latent_norm.normalize_running(x.clone()), case.noise(), &case.t);
+        let x_t =
+            case.path.interpolate(case.sit.latent_norm.normalize_running(x.clone()), case.noise(), &case.t);
         let early = case.sit.velocity_at_align_depth(x_t.clone().without_autodiff(), &case.t, &case.labels);
         case.golden.check("align.model_output", early, 1.0);
         let projected = case.sit.project(x_t, &case.t, &case.labels);
@@ -132,7 +141,8 @@ fn golden_sit_evaluates_as_the_reference() {
         case.golden.check("eval.denoising_loss", per_sample((velocity - target).square()), 1.0);
         case.golden.check("eval.proj_loss", alignment_loss(projected, &case.features), 1.0);
 
-        let (x_t, t, y) = (case.golden.tensor("x_t", &case.device), case.golden.values("t"), case.golden.labels("y"));
+        let (x_t, t, y) =
+            (case.golden.tensor("x_t", &case.device), case.golden.values("t"), case.golden.labels("y"));
         case.golden.check("infer.model_output", case.sit.velocity(x_t.clone(), t, &y), 1.0);
         let depth = case.golden.usize_at("/feats_depth");
         case.golden.check("infer.feats", case.sit.features(x_t, t, &y, depth), 1.0);
@@ -188,8 +198,11 @@ fn golden_tables_of_positions_and_times() {
             let part = name.split('.').find(|p| p.starts_with(prefix) && p[1..].parse::<usize>().is_ok());
             part.unwrap()[1..].parse().unwrap()
         };
-        let actual =
-            if name.starts_with("pos_embed") { position_table(number('g'), number('d')) } else { time_table(&t, number('d')) };
+        let actual = if name.starts_with("pos_embed") {
+            position_table(number('g'), number('d'))
+        } else {
+            time_table(&t, number('d'))
+        };
         case.check_values(name, &actual, 1.0);
         seen += 1;
     }

@@ -1,5 +1,12 @@
 //! AutoencoderKL, its posterior and the latent norm against PyTorch and diffusers: values and
 //! gradients, on the CPU and on a software adapter.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod support;
 
@@ -29,7 +36,10 @@ fn kl_folders() -> Vec<String> {
 
 /// Old diffusers attention names for the new ones.
 fn legacy(name: &str) -> String {
-    name.replace(".to_q.", ".query.").replace(".to_k.", ".key.").replace(".to_v.", ".value.").replace(".to_out.0.", ".proj_attn.")
+    name.replace(".to_q.", ".query.")
+        .replace(".to_k.", ".key.")
+        .replace(".to_v.", ".value.")
+        .replace(".to_out.0.", ".proj_attn.")
 }
 
 fn load_kl(folder: &Path, device: &Device) -> Vae {
@@ -44,7 +54,14 @@ fn load_kl(folder: &Path, device: &Device) -> Vae {
 }
 
 /// Everything that io files of autoencoders hold, through `rename` for gradient names.
-fn check_autoencoder(case: &Golden, grads: &Golden, vae: &Vae, rename: impl Fn(&str) -> String, device: &Device, slack: f32) {
+fn check_autoencoder(
+    case: &Golden,
+    grads: &Golden,
+    vae: &Vae,
+    rename: impl Fn(&str) -> String,
+    device: &Device,
+    slack: f32,
+) {
     let x = case.tensor::<4>("x", device);
     let posterior = vae.encode(x.clone());
     case.check("mean", posterior.mean.clone(), slack);
@@ -146,7 +163,8 @@ fn golden_autoencoder_in_compvis_layout() {
         params::load(&mut vae, &Stored(&case), rename, &device).unwrap();
         check_autoencoder(&case, &grads, &vae, rename, &device, 1.0);
         let mean = case.tensor::<4>("mean", &device);
-        let z = (mean - case.tensor::<4>("latents_bias", &device)) * case.tensor::<4>("latents_scale", &device);
+        let z =
+            (mean - case.tensor::<4>("latents_bias", &device)) * case.tensor::<4>("latents_scale", &device);
         case.check("z_normalized", z, 1.0);
     }
 }
@@ -188,13 +206,25 @@ fn golden_posterior_passes_no_gradient_where_it_clamps() {
 fn golden_loading_rejects_a_wrong_shape_and_a_missing_tensor() {
     let device = tandem_core::device::cpu();
     let vae = Vae::new(&VaeConfig::plain(&[8], 1, 2, 4, 8), 0, &device).unwrap();
-    let mut stored: Tensors =
-        params::named(&vae).into_iter().map(|(n, p): (String, Param)| (n, (p.shape().to_vec(), p.to_vec()))).collect();
+    let mut stored: Tensors = params::named(&vae)
+        .into_iter()
+        .map(|(n, p): (String, Param)| (n, (p.shape().to_vec(), p.to_vec())))
+        .collect();
     let mut copy = vae.clone();
     params::load(&mut copy, &stored, str::to_string, &device).unwrap();
     stored.get_mut("quant_conv.bias").unwrap().0 = vec![5];
-    assert!(params::load(&mut copy, &stored, str::to_string, &device).unwrap_err().to_string().contains("quant_conv.bias"));
+    assert!(
+        params::load(&mut copy, &stored, str::to_string, &device)
+            .unwrap_err()
+            .to_string()
+            .contains("quant_conv.bias")
+    );
     stored.remove("quant_conv.bias");
-    assert!(params::load(&mut copy, &stored, str::to_string, &device).unwrap_err().to_string().contains("missing"));
+    assert!(
+        params::load(&mut copy, &stored, str::to_string, &device)
+            .unwrap_err()
+            .to_string()
+            .contains("missing")
+    );
     compare("self", &[1.0, 2.0], &[1.0, 2.0], 1e-6);
 }

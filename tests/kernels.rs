@@ -1,5 +1,12 @@
 //! Every hand-written operation against its reference in plain tensor operations: value and
 //! gradients, odd sizes and single elements, on the CPU.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod support;
 
@@ -46,7 +53,9 @@ fn agree<const A: usize, const B: usize, const C: usize, const O: usize>(
 #[test]
 fn group_norm_with_and_without_silu() {
     for silu in [false, true] {
-        for (shape, groups) in [([2, 6, 5, 7], 3), ([1, 1, 1, 2], 1), ([3, 8, 33, 9], 8), ([9, 16, 32, 32], 8)] {
+        for (shape, groups) in
+            [([2, 6, 5, 7], 3), ([1, 1, 1, 2], 1), ([3, 8, 33, 9], 8), ([9, 16, 32, 32], 8)]
+        {
             let config = GroupNormConfig { groups, eps: 1e-6, silu };
             let c = shape[1];
             agree(

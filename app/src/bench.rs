@@ -93,8 +93,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mode = format!("{:?}", args.mode).to_lowercase();
     if args.json {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        answer(&json!({ "images_per_s": images_per_s, "step_s": step_s, "peak_rss_mb": peak_rss_mb,
-            "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch, "threads": threads }).to_string());
+        answer(
+            &json!({ "images_per_s": images_per_s, "step_s": step_s, "peak_rss_mb": peak_rss_mb,
+            "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch, "threads": threads })
+            .to_string(),
+        );
     } else {
         line(&format!(
             "{} {mode}, batch {batch} on {}: {step_s:.3} s, {images_per_s:.1} images/s (median of {}), peak {peak_rss_mb} MiB",
@@ -108,7 +111,8 @@ fn sample_once(trainer: &Trainer, batch: usize) {
     let sit = trainer.ema.model();
     let labels: Vec<_> = (0..batch).map(|i| i % sit.config().num_classes).collect();
     let path = trainer.config.sit.path;
-    let config = SampleConfig { solver: Solver::Euler, steps: SAMPLE_STEPS, cfg: 2.0, interval: (0.0, 1.0), path };
+    let config =
+        SampleConfig { solver: Solver::Euler, steps: SAMPLE_STEPS, cfg: 2.0, interval: (0.0, 1.0), path };
     draw_samples(&trainer.networks.vae, sit, &labels, 0, config, trainer.device());
 }
 

@@ -28,10 +28,14 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let memory = tandem_core::memory::total_and_free_bytes();
     let pictures = embedded::pack_bytes();
     if args.json {
-        let weights: Vec<_> = weights::embedded().iter().map(|(n, b)| json!({ "name": n, "bytes": b })).collect();
-        answer(&json!({ "adapters": adapters, "chosen": chosen.name, "reason": chosen.reason,
+        let weights: Vec<_> =
+            weights::embedded().iter().map(|(n, b)| json!({ "name": n, "bytes": b })).collect();
+        answer(
+            &json!({ "adapters": adapters, "chosen": chosen.name, "reason": chosen.reason,
             "memory_bytes": memory.0, "free_bytes": memory.1,
-            "assets": { "pictures_bytes": pictures, "weights": weights } }).to_string());
+            "assets": { "pictures_bytes": pictures, "weights": weights } })
+            .to_string(),
+        );
         return Ok(());
     }
     answer(&format!("tandem {}", env!("CARGO_PKG_VERSION")));

@@ -8,8 +8,8 @@ use serde_json::json;
 use tandem_core::device::{self, DeviceChoice};
 use tandem_core::run::picture::grid;
 use tandem_core::sample::{SampleConfig, Solver};
-use tandem_core::train::preview::draw_samples;
 use tandem_core::train::Restored;
+use tandem_core::train::preview::draw_samples;
 
 use crate::progress::{answer, line};
 
@@ -84,8 +84,7 @@ pub fn run(args: &SampleArgs) -> Result<()> {
         let columns = (args.num as f64).sqrt().ceil() as usize;
         grid(&pictures, columns, 2, [255; 3], 1).save_png(&args.out)?;
     } else {
-        std::fs::create_dir_all(&args.out)
-            .map_err(|e| tandem_core::Error::io("create", &args.out, e))?;
+        std::fs::create_dir_all(&args.out).map_err(|e| tandem_core::Error::io("create", &args.out, e))?;
         for (i, picture) in pictures.iter().enumerate() {
             picture.save_png(&args.out.join(format!("{i:06}.png")))?;
         }

@@ -92,7 +92,9 @@ impl TrainArgs {
         settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
         settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
         let config = Box::new(Config::load(&self.preset, &settings)?);
-        let name = PathBuf::from(&self.preset).file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+        let name = PathBuf::from(&self.preset)
+            .file_stem()
+            .map_or("run".into(), |s| s.to_string_lossy().into_owned());
         Ok(Start::New { config, out: self.out.clone(), name, device })
     }
 }
@@ -121,8 +123,11 @@ pub fn run(args: TrainArgs) -> Result<()> {
                 let folder = folder.display().to_string();
                 if args.json {
                     let stopped = step < steps;
-                    answer(&json!({ "run": folder, "step": step, "steps": steps, "stopped": stopped,
-                        "psnr_held_out": psnr, "images_per_s": images_per_s, "waited_s": waited_s }).to_string());
+                    answer(
+                        &json!({ "run": folder, "step": step, "steps": steps, "stopped": stopped,
+                        "psnr_held_out": psnr, "images_per_s": images_per_s, "waited_s": waited_s })
+                        .to_string(),
+                    );
                 }
                 let quality = psnr.map(|db| format!(", held-out PSNR {db:.2} dB")).unwrap_or_default();
                 line(&format!("{step}/{steps} steps, {images_per_s:.1} images/s{quality}"));
@@ -150,10 +155,17 @@ fn show(progress: &mut Progress, event: Event) {
             if skipped {
                 progress.say(&format!("step {step} was skipped: a value was not finite"));
             }
-            let shown = [("reconstruction_loss", "L1"), ("perceptual_loss", "LPIPS"), ("denoising_loss", "denoise"), ("align_loss", "align")];
+            let shown = [
+                ("reconstruction_loss", "L1"),
+                ("perceptual_loss", "LPIPS"),
+                ("denoising_loss", "denoise"),
+                ("align_loss", "align"),
+            ];
             let losses: Vec<_> = shown
                 .iter()
-                .filter_map(|(name, short)| values.iter().find(|(n, _)| n == name).map(|(_, v)| format!("{short} {v:.3}")))
+                .filter_map(|(name, short)| {
+                    values.iter().find(|(n, _)| n == name).map(|(_, v)| format!("{short} {v:.3}"))
+                })
                 .collect();
             let text = format!("{images_per_s:.1} img/s  {} left  {}", duration(eta_s), losses.join("  "));
             progress.step(step, steps, &text);

@@ -290,8 +290,7 @@ impl Config {
     /// The autoencoder's geometry.
     pub fn vae_config(&self) -> VaeConfig {
         let VaeSection { channels, layers, latent_channels, groups, lowest_attention, .. } = &self.vae;
-        let mut config =
-            VaeConfig::plain(channels, *layers, *latent_channels, *groups, self.data.image_px);
+        let mut config = VaeConfig::plain(channels, *layers, *latent_channels, *groups, self.data.image_px);
         if *lowest_attention && let Some(last) = config.down_block_types.last_mut() {
             *last = "AttnDownEncoderBlock2D".into();
             config.up_block_types[0] = "AttnUpDecoderBlock2D".into();

@@ -40,7 +40,9 @@ impl FromStr for DeviceChoice {
                 .and_then(|n| n.parse().ok())
                 .map(|n| Self::Gpu(Some(n)))
                 .ok_or_else(|| {
-                    Error::Config(format!("unknown device {other}; known are auto, cpu, gpu, gpu:N, software"))
+                    Error::Config(format!(
+                        "unknown device {other}; known are auto, cpu, gpu, gpu:N, software"
+                    ))
                 }),
         }
     }
@@ -124,9 +126,8 @@ pub fn cpu() -> Device {
 /// All adapters, each API's view of it counted once. Empty where wgpu finds none.
 pub fn adapters() -> Vec<Adapter> {
     let instance = wgpu::Instance::default();
-    let found = catch_unwind(AssertUnwindSafe(|| {
-        block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
-    }));
+    let found =
+        catch_unwind(AssertUnwindSafe(|| block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))));
     let mut all: Vec<Adapter> = Vec::new();
     for adapter in found.unwrap_or_default() {
         let (info, limits) = (adapter.get_info(), adapter.limits());
@@ -179,7 +180,9 @@ pub fn choose(choice: DeviceChoice) -> Result<Chosen> {
                     Error::Device(format!("there is no adapter {n}; `tandem doctor` lists {}", list.len()))
                 })?,
                 None => best(&list).ok_or_else(|| {
-                    Error::Device("no hardware GPU was found; use --device cpu, or see `tandem doctor`".into())
+                    Error::Device(
+                        "no hardware GPU was found; use --device cpu, or see `tandem doctor`".into(),
+                    )
                 })?,
             };
             chosen_adapter(adapter, "asked for")
@@ -234,6 +237,9 @@ fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
             reason: reason.into(),
             is_cpu: false,
         }),
-        _ => Err(Error::Device(format!("{} was found but does not compute (driver {})", adapter.name, adapter.driver))),
+        _ => Err(Error::Device(format!(
+            "{} was found but does not compute (driver {})",
+            adapter.name, adapter.driver
+        ))),
     }
 }

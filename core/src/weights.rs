@@ -26,7 +26,10 @@ pub fn lpips_alex() -> Result<TensorFile> {
 /// Names and sizes in bytes of what is embedded.
 pub fn embedded() -> [(&'static str, usize); 2] {
     [
-        ("efficientnet_lite0.f16", include_bytes!("../../assets/weights/efficientnet_lite0.f16.safetensors").len()),
+        (
+            "efficientnet_lite0.f16",
+            include_bytes!("../../assets/weights/efficientnet_lite0.f16.safetensors").len(),
+        ),
         ("lpips_alex.f16", include_bytes!("../../assets/weights/lpips_alex.f16.safetensors").len()),
     ]
 }

@@ -2,8 +2,8 @@
 //!
 //! The folder is `TANDEM_GOLDEN`, else `shared/golden` beside the repository.
 
-// Each test file uses its own part of this reader.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "tests only")]
 
 use std::path::PathBuf;
 

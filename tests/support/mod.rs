@@ -87,7 +87,8 @@ impl Golden {
     }
 
     pub fn tolerance(&self, name: &str) -> f32 {
-        self.tolerance[name].as_f64().unwrap_or_else(|| panic!("{}: no tolerance for {name}", self.name)) as f32
+        self.tolerance[name].as_f64().unwrap_or_else(|| panic!("{}: no tolerance for {name}", self.name))
+            as f32
     }
 
     /// Compares with the stored tensor `name`, on its own tolerance times `slack`.
@@ -116,5 +117,8 @@ pub fn compare(what: &str, actual: &[f32], expected: &[f32], bound: f32) {
 
 /// The largest absolute difference; infinite when any value is not a number.
 pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }

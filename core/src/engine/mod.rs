@@ -2,6 +2,7 @@
 //! and window both come through here.
 
 mod message;
+mod report;
 mod session;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,9 +35,11 @@ impl Engine {
             let failure = match result {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => "training broke off in the device's driver or in Tandem itself; the last checkpoint \
+                Err(_) => {
+                    "training broke off in the device's driver or in Tandem itself; the last checkpoint \
                            is whole: go on with --resume"
-                    .to_string(),
+                        .to_string()
+                }
             };
             // Nobody listens any more when the receiver is gone.
             let _ = outbox.send(Event::Failed(failure));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::message::{Command, Event, Start};
+use super::report;
 use crate::config::Config;
 use crate::data::{DataSource, Dataset};
 use crate::device::{self, Chosen};
@@ -15,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
 use crate::params::num_weights;
 use crate::run::{
-    Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, latest_complete, prune,
+    Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, latest_complete,
+    prune,
 };
 use crate::train::{StepReport, Trainer, state};
 use crate::vae::Vae;
@@ -135,7 +137,11 @@ impl<'a> Session<'a> {
     }
 
     /// Configuration and newest whole checkpoint of a run folder.
-    fn reopen(folder: &RunFolder, steps: Option<u64>, events: &Sender<Event>) -> Result<(Config, Checkpoint)> {
+    fn reopen(
+        folder: &RunFolder,
+        steps: Option<u64>,
+        events: &Sender<Event>,
+    ) -> Result<(Config, Checkpoint)> {
         let path = folder.config_path();
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
         let mut config = Config::parse(&text, &[], &path.display().to_string())?;
@@ -149,7 +155,10 @@ impl<'a> Session<'a> {
             let _ = events.send(Event::Warning(line));
         }
         let (_, newest) = latest.newest.ok_or_else(|| {
-            Error::file(folder.path(), "there is no whole checkpoint to go on from; start anew with another --out")
+            Error::file(
+                folder.path(),
+                "there is no whole checkpoint to go on from; start anew with another --out",
+            )
         })?;
         Ok((config, Checkpoint::load(&newest)?))
     }
@@ -222,7 +231,8 @@ impl<'a> Session<'a> {
 
     /// Changes a live value and notes it in the run's configuration.
     fn set(&mut self, setting: &str) {
-        let changed = self.trainer.config.to_toml().and_then(|text| Config::parse(&text, &[setting.into()], "set"));
+        let changed =
+            self.trainer.config.to_toml().and_then(|text| Config::parse(&text, &[setting.into()], "set"));
         match changed {
             Ok(config) => {
                 let frozen = (&self.trainer.config.vae, &self.trainer.config.sit, &self.trainer.config.data);
@@ -312,7 +322,8 @@ impl<'a> Session<'a> {
         let made = std::fs::create_dir_all(self.folder.previews_dir())
             .map_err(|e| Error::io("create", self.folder.previews_dir(), e));
         self.warn_if(made);
-        let pictures = [("reconstructions", Some(&preview.reconstructions)), ("samples", preview.samples.as_ref())];
+        let pictures =
+            [("reconstructions", Some(&preview.reconstructions)), ("samples", preview.samples.as_ref())];
         for (name, picture) in pictures {
             let Some(picture) = picture else { continue };
             self.warn_if(picture.save_png(&self.folder.preview_path(name, step)));
@@ -343,7 +354,8 @@ impl<'a> Session<'a> {
         let checkpoint = self.trainer.checkpoint(json!(state));
         let train = &self.trainer.config.train;
         let retention = Retention { keep_last: train.keep_last, keep_every: train.keep_every };
-        let made = std::fs::create_dir_all(self.folder.path()).map_err(|e| Error::io("create", self.folder.path(), e));
+        let made = std::fs::create_dir_all(self.folder.path())
+            .map_err(|e| Error::io("create", self.folder.path(), e));
         let saved = made.and_then(|()| checkpoint.save(self.folder.path()));
         match saved {
             Ok(path) => {
@@ -377,7 +389,10 @@ impl<'a> Session<'a> {
         if self.saved != Some(step) {
             self.save();
         }
-        let done = (step - self.first_step) as f64 * (self.trainer.config.train.batch * self.trainer.config.train.accumulate) as f64;
+        let report = report::of_run(&self.folder, &self.trainer.config, &self.chosen.name);
+        self.warn_if(report);
+        let done = (step - self.first_step) as f64
+            * (self.trainer.config.train.batch * self.trainer.config.train.accumulate) as f64;
         self.tell(Event::Finished {
             step,
             steps,

@@ -13,9 +13,7 @@ pub fn from_diffusers(name: &str, levels: usize) -> String {
         let index = |at: usize| parts.get(at).and_then(|p| p.parse::<usize>().ok()).unwrap_or(0);
         let (replacement, used): (Vec<String>, usize) = match parts[i] {
             "down_blocks" => (vec!["down".into(), index(i + 1).to_string()], 2),
-            "up_blocks" => {
-                (vec!["up".into(), levels.saturating_sub(1 + index(i + 1)).to_string()], 2)
-            }
+            "up_blocks" => (vec!["up".into(), levels.saturating_sub(1 + index(i + 1)).to_string()], 2),
             "mid_block" if parts.get(i + 1) == Some(&"resnets") => {
                 (vec!["mid".into(), format!("block_{}", index(i + 2) + 1)], 3)
             }
@@ -53,7 +51,10 @@ mod tests {
     fn every_kind_of_name_translates() {
         for (diffusers, compvis) in [
             ("encoder.conv_in.weight", "encoder.conv_in.weight"),
-            ("encoder.down_blocks.1.resnets.0.conv_shortcut.bias", "encoder.down.1.block.0.nin_shortcut.bias"),
+            (
+                "encoder.down_blocks.1.resnets.0.conv_shortcut.bias",
+                "encoder.down.1.block.0.nin_shortcut.bias",
+            ),
             ("encoder.down_blocks.0.downsamplers.0.conv.weight", "encoder.down.0.downsample.conv.weight"),
             ("decoder.up_blocks.0.attentions.2.to_out.0.bias", "decoder.up.2.attn.2.proj_out.bias"),
             ("decoder.up_blocks.2.upsamplers.0.conv.bias", "decoder.up.0.upsample.conv.bias"),

@@ -51,7 +51,17 @@ impl Conv2d {
         let Conv { stride, pad, .. } = self.0;
         let [n, c_in, h, w] = [x.shape[0], x.shape[1], x.shape[2], x.shape[3]];
         assert_eq!(c_in, weight.shape[1], "convolution: input channels");
-        Geometry { n, c_in, h, w, c_out: weight.shape[0], kh: weight.shape[2], kw: weight.shape[3], stride, pad }
+        Geometry {
+            n,
+            c_in,
+            h,
+            w,
+            c_out: weight.shape[0],
+            kh: weight.shape[2],
+            kw: weight.shape[3],
+            stride,
+            pad,
+        }
     }
 }
 
@@ -78,12 +88,7 @@ impl Kernel for Conv2d {
 }
 
 /// [`conv2d`] by burn's own convolution.
-pub fn conv2d_reference(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    conv: Conv,
-) -> Tensor<4> {
+pub fn conv2d_reference(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: Conv) -> Tensor<4> {
     let Conv { stride, pad: [top, left, bottom, right], groups } = conv;
     let mut options = ConvOptions::new([stride; 2], [0; 2], [1; 2], groups);
     options.padding = [(top, bottom), (left, right)];

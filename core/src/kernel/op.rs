@@ -53,7 +53,13 @@ pub trait Kernel: Debug + Send + Sync + 'static {
 
     /// CPU backward: for each input with `wanted`, its gradient in the input's shape.
     /// `saved` is what forward saved; an input not [kept](Kernel::keeps) is empty.
-    fn cpu_backward(&self, inputs: &[View], saved: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>>;
+    fn cpu_backward(
+        &self,
+        inputs: &[View],
+        saved: &[View],
+        grad: View,
+        wanted: &[bool],
+    ) -> Vec<Option<Array>>;
 
     /// Whether backward reads input `index`; what it does not read is freed after forward.
     fn keeps(&self, _index: usize) -> bool {
@@ -171,8 +177,7 @@ impl KernelBackend for Flex {
     ) -> Vec<Option<FlexTensor>> {
         let grad = contiguous(grad);
         let grad_shape = shape_of(&grad);
-        let shapes: Vec<_> =
-            inputs.iter().map(|t| t.as_ref().map(shape_of).unwrap_or_default()).collect();
+        let shapes: Vec<_> = inputs.iter().map(|t| t.as_ref().map(shape_of).unwrap_or_default()).collect();
         let views: Vec<_> = inputs
             .iter()
             .zip(&shapes)
@@ -249,8 +254,7 @@ fn taped<B: KernelBackend, C: CheckpointStrategy, const N: usize>(
     match Backward::<B, N>::prepare::<C>(Step, nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let (output, saved, inputs) = B::forward(kernel.as_ref(), primitives);
-            let inputs =
-                inputs.into_iter().enumerate().map(|(i, x)| kernel.keeps(i).then_some(x)).collect();
+            let inputs = inputs.into_iter().enumerate().map(|(i, x)| kernel.keeps(i).then_some(x)).collect();
             prep.finish(Kept { kernel, inputs, saved }, output)
         }
         OpsKind::UnTracked(prep) => prep.finish(untaped::<B>(&kernel, primitives)),

@@ -16,10 +16,7 @@ pub struct Linear {
 impl Linear {
     /// PyTorch's default start.
     pub fn new(from: usize, to: usize, init: &mut Init) -> Self {
-        Self {
-            weight: init.uniform_fan_in(&[to, from], from),
-            bias: init.uniform_fan_in(&[to], from),
-        }
+        Self { weight: init.uniform_fan_in(&[to, from], from), bias: init.uniform_fan_in(&[to], from) }
     }
 
     /// Glorot weights, zero bias (SiT's basic start).

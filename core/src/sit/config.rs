@@ -52,13 +52,16 @@ impl SitConfig {
     /// [`Error::Config`] naming what does not fit.
     pub fn check(&self) -> Result<()> {
         let bad = |what: String| Err(Error::Config(format!("transformer configuration: {what}")));
-        if self.patch_size == 0 || self.input_size == 0 || self.input_size % self.patch_size != 0 {
-            return bad(format!("a latent of {} does not divide into patches of {}", self.input_size, self.patch_size));
+        if self.patch_size == 0 || self.input_size == 0 || !self.input_size.is_multiple_of(self.patch_size) {
+            return bad(format!(
+                "a latent of {} does not divide into patches of {}",
+                self.input_size, self.patch_size
+            ));
         }
-        if self.num_heads == 0 || self.hidden_size % self.num_heads != 0 {
+        if self.num_heads == 0 || !self.hidden_size.is_multiple_of(self.num_heads) {
             return bad(format!("width {} does not divide into {} heads", self.hidden_size, self.num_heads));
         }
-        if self.hidden_size % 4 != 0 {
+        if !self.hidden_size.is_multiple_of(4) {
             return bad(format!("width {} must be a multiple of 4 for the position table", self.hidden_size));
         }
         if self.depth == 0 || self.encoder_depth == 0 || self.encoder_depth > self.depth {
@@ -90,5 +93,7 @@ pub fn published_name(name: &str) -> Result<(usize, usize, usize, usize)> {
         let (width, depth, heads) = published(size)?;
         Some((width, depth, heads, patch))
     };
-    parse().ok_or_else(|| Error::Config(format!("unknown transformer {name}; known are SiT-S, B, L, XL with /1, /2, /4 or /8")))
+    parse().ok_or_else(|| {
+        Error::Config(format!("unknown transformer {name}; known are SiT-S, B, L, XL with /1, /2, /4 or /8"))
+    })
 }

@@ -19,7 +19,6 @@ const STATS_IMAGES: usize = 512;
 const STATS_BATCH: usize = 32;
 
 /// Makes examples of batches.
-
 pub struct Batches {
     dataset: Arc<Dataset>,
     device: Device,
@@ -120,7 +119,8 @@ impl Batches {
             }
         }
         let mean: Vec<f64> = sum.iter().map(|s| s / number as f64).collect();
-        let std = squares.iter().zip(&mean).map(|(s, m)| (s / number as f64 - m * m).max(1e-12).sqrt() as f32);
+        let std =
+            squares.iter().zip(&mean).map(|(s, m)| (s / number as f64 - m * m).max(1e-12).sqrt() as f32);
         let std = std.collect();
         (mean.into_iter().map(|m| m as f32).collect(), std)
     }
@@ -156,8 +156,7 @@ fn cached(
     record: impl Fn(Tensor<4>) -> Vec<f32>,
 ) -> Result<Vec<f32>> {
     let keys: Vec<_> = batch.indices.iter().copied().zip(batch.flipped.iter().copied()).collect();
-    let missing: Vec<usize> =
-        (0..keys.len()).filter(|&i| !cache.has(keys[i].0, keys[i].1)).collect();
+    let missing: Vec<usize> = (0..keys.len()).filter(|&i| !cache.has(keys[i].0, keys[i].1)).collect();
     if !missing.is_empty() {
         let size = 3 * px * px;
         let planar: Vec<u8> =

@@ -72,9 +72,7 @@ impl OptimizerState {
             .into_iter()
             .filter(|(_, param)| param.role() == Role::Weight)
             .map(|(name, param)| {
-                let zeros = || {
-                    Param::buffer(vec![0.0; param.len()], param.shape(), &param.flat().device())
-                };
+                let zeros = || Param::buffer(vec![0.0; param.len()], param.shape(), &param.flat().device());
                 (name, zeros(), zeros())
             })
             .collect();

@@ -90,7 +90,8 @@ impl Trainer {
             .map_err(|e| Error::Config(format!("the checkpoint's state cannot be read: {e}")))?;
         if state.data != self.batches.dataset().fingerprint() {
             return Err(Error::Data(
-                "the pictures are not those that this run was trained on: name the same --data, unchanged".into(),
+                "the pictures are not those that this run was trained on: name the same --data, unchanged"
+                    .into(),
             ));
         }
         let device = self.device().clone();

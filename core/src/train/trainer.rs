@@ -119,8 +119,7 @@ impl Trainer {
             sit.latent_norm.set_stats(&mean, &std);
         }
         let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex()?, &device)?;
-        let input =
-            PerceptualInput { px: config.loss.perceptual_px, range: config.loss.perceptual_range };
+        let input = PerceptualInput { px: config.loss.perceptual_px, range: config.loss.perceptual_range };
         let micro = config.train.accumulate as u64;
         let loader = Loader::new(dataset, config.train.batch, seed, flip, first_step * micro);
         let networks = Networks { vae, sit, discriminator };
@@ -309,11 +308,7 @@ struct Norms {
 impl Norms {
     fn of(outcome: &StepOutcome) -> Self {
         let norm = |grads: &Option<Gradients>| grads.as_ref().map(Gradients::norm);
-        Self {
-            vae: norm(&outcome.vae),
-            discriminator: norm(&outcome.discriminator),
-            sit: norm(&outcome.sit),
-        }
+        Self { vae: norm(&outcome.vae), discriminator: norm(&outcome.discriminator), sit: norm(&outcome.sit) }
     }
 
     fn named(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {

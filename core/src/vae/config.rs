@@ -74,7 +74,13 @@ impl Default for VaeConfig {
 
 impl VaeConfig {
     /// A plain autoencoder, with attention in the middle only.
-    pub fn plain(channels: &[usize], layers: usize, latent_channels: usize, groups: usize, px: usize) -> Self {
+    pub fn plain(
+        channels: &[usize],
+        layers: usize,
+        latent_channels: usize,
+        groups: usize,
+        px: usize,
+    ) -> Self {
         Self {
             down_block_types: vec!["DownEncoderBlock2D".into(); channels.len()],
             up_block_types: vec!["UpDecoderBlock2D".into(); channels.len()],
@@ -124,7 +130,7 @@ impl VaeConfig {
             if types.len() != levels {
                 return bad(format!("{key} has {} entries for {levels} levels", types.len()));
             }
-            let attention = plain.replace("Encoder", "Encoder").replace("Down", "AttnDown").replace("Up", "AttnUp");
+            let attention = plain.replace("Down", "AttnDown").replace("Up", "AttnUp");
             if let Some(other) = types.iter().find(|t| *t != plain && **t != attention) {
                 return bad(format!("{key} holds {other}, known are {plain} and {attention}"));
             }
@@ -143,8 +149,14 @@ impl VaeConfig {
             return bad("latent_channels and layers_per_block must be positive".into());
         }
         for (key, stats) in [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)] {
-            if let Some(stats) = stats && stats.len() != self.latent_channels {
-                return bad(format!("{key} has {} values for {} channels", stats.len(), self.latent_channels));
+            if let Some(stats) = stats
+                && stats.len() != self.latent_channels
+            {
+                return bad(format!(
+                    "{key} has {} values for {} channels",
+                    stats.len(),
+                    self.latent_channels
+                ));
             }
         }
         Ok(())

@@ -31,7 +31,14 @@ impl Encoder {
             let down = (i + 1 < channels.len()).then(|| Conv2d::new(to, to, 3, Conv::downsample(), init));
             let attention = config.down_attention(i);
             let resample = ("downsamplers", down);
-            down_blocks.push(Level::new((from, to), config.layers_per_block, groups, attention, resample, init));
+            down_blocks.push(Level::new(
+                (from, to),
+                config.layers_per_block,
+                groups,
+                attention,
+                resample,
+                init,
+            ));
             from = to;
         }
         Self {

@@ -170,9 +170,8 @@ fn read_conv(
     size: usize,
     device: &Device,
 ) -> Result<(Param, Param)> {
-    let names = |what: &str| {
-        [format!("net.slice{}.{index}.{what}", slice + 1), format!("features.{index}.{what}")]
-    };
+    let names =
+        |what: &str| [format!("net.slice{}.{index}.{what}", slice + 1), format!("features.{index}.{what}")];
     let weight = read(source, &names("weight"), device)?;
     let square = matches!(weight.shape(), [_, _, h, w] if *h == size && *w == size);
     if !square {

@@ -11,7 +11,8 @@ pub fn forward(x: &[f32], h: &[f32], gate: &[f32], d: usize) -> Vec<f32> {
     assert_eq!(x.len(), h.len(), "x and h differ in length");
     let per_image = x.len() / (gate.len() / d);
     let mut y = vec![0.0; x.len()];
-    let images = y.chunks_mut(per_image).zip(x.chunks(per_image)).zip(h.chunks(per_image)).zip(gate.chunks(d));
+    let images =
+        y.chunks_mut(per_image).zip(x.chunks(per_image)).zip(h.chunks(per_image)).zip(gate.chunks(d));
     each(x.len(), images.collect(), |(((y, x), h), gate)| {
         simd::run(
             #[inline(always)]

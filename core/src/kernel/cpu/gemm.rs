@@ -115,7 +115,14 @@ mod tests {
             }
             let bt = Layout::rows(0, k).transposed();
             let shape = (m, n, k);
-            product(shape, (&mut out, Layout::rows(0, n)), (&a, Layout::rows(3, k)), (&b, bt), true, Threads::All);
+            product(
+                shape,
+                (&mut out, Layout::rows(0, n)),
+                (&a, Layout::rows(3, k)),
+                (&b, bt),
+                true,
+                Threads::All,
+            );
             assert_close("product", &out, &want, 1e-6);
         }
     }
@@ -131,6 +138,13 @@ mod tests {
     #[should_panic(expected = "a factor is too short")]
     fn a_short_factor_is_refused() {
         let l = Layout::rows(0, 2);
-        product((2, 2, 2), (&mut [0.0; 4], l), (&[0.0; 4], Layout::rows(1, 2)), (&[0.0; 4], l), false, Threads::One);
+        product(
+            (2, 2, 2),
+            (&mut [0.0; 4], l),
+            (&[0.0; 4], Layout::rows(1, 2)),
+            (&[0.0; 4], l),
+            false,
+            Threads::One,
+        );
     }
 }

@@ -142,7 +142,14 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32
             let width = rows * g.ow();
             gather(g, x, (first, rows), &mut col[..g.inner() * width]);
             let to = Layout::rows(first * g.ow(), area);
-            product((g.c_out, width, g.inner()), (y, to), weights, (&col, Layout::rows(0, width)), true, threads);
+            product(
+                (g.c_out, width, g.inner()),
+                (y, to),
+                weights,
+                (&col, Layout::rows(0, width)),
+                true,
+                threads,
+            );
         }
     });
     y
@@ -287,7 +294,13 @@ mod tests {
                 dw[iw] += f64::from(gy[iy]) * f64::from(x[ix]);
             });
             let db: Vec<f64> = (0..g.c_out)
-                .map(|o| gy.iter().enumerate().filter(|(i, _)| i / area % g.c_out == o).map(|(_, v)| f64::from(*v)).sum())
+                .map(|o| {
+                    gy.iter()
+                        .enumerate()
+                        .filter(|(i, _)| i / area % g.c_out == o)
+                        .map(|(_, v)| f64::from(*v))
+                        .sum()
+                })
                 .collect();
             close("forward", &forward(&x, &w, Some(&b), &g), &y);
             close("grad_input", &grad_input(&gy, &w, &g), &dx);

@@ -57,7 +57,8 @@ pub fn grad_bias(g: &[f32], o: usize) -> Vec<f32> {
     let rows = (64 * 1024 / o).max(1);
     let parts = (g.len() / o).div_ceil(rows);
     let mut partial = vec![0.0; parts * o];
-    let items: Vec<_> = cut(&mut partial, (0..parts).map(|_| o)).into_iter().zip(g.chunks(rows * o)).collect();
+    let items: Vec<_> =
+        cut(&mut partial, (0..parts).map(|_| o)).into_iter().zip(g.chunks(rows * o)).collect();
     each(g.len(), items, |(sum, g)| {
         simd::run(
             #[inline(always)]
@@ -87,12 +88,10 @@ mod tests {
             let y: Vec<f64> = (0..m * o)
                 .map(|i| at(&b, i % o) + sum(k, &|l| at(&x, i / o * k + l) * at(&w, i % o * k + l)))
                 .collect();
-            let dx: Vec<f64> = (0..m * k)
-                .map(|i| sum(o, &|l| at(&g, i / k * o + l) * at(&w, l * k + i % k)))
-                .collect();
-            let dw: Vec<f64> = (0..o * k)
-                .map(|i| sum(m, &|l| at(&g, l * o + i / k) * at(&x, l * k + i % k)))
-                .collect();
+            let dx: Vec<f64> =
+                (0..m * k).map(|i| sum(o, &|l| at(&g, i / k * o + l) * at(&w, l * k + i % k))).collect();
+            let dw: Vec<f64> =
+                (0..o * k).map(|i| sum(m, &|l| at(&g, l * o + i / k) * at(&x, l * k + i % k))).collect();
             let db: Vec<f64> = (0..o).map(|i| sum(m, &|l| at(&g, l * o + i))).collect();
             assert_close("y", &forward(&x, &w, Some(&b), k), &y, 1e-6);
             assert_close("dx", &grad_input(&g, &w, k), &dx, 1e-6);

@@ -12,7 +12,6 @@ mod gemm;
 pub mod im2col;
 pub mod linear;
 pub mod norm;
-pub mod optimizer;
 mod parallel;
 mod simd;
 #[cfg(test)]

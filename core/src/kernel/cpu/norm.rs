@@ -47,7 +47,9 @@ pub fn group_norm(x: &[f32], gamma: &[f32], beta: &[f32], s: Shape) -> (Vec<f32>
                     let scale = gamma[first + c] * rstd;
                     let shift = beta[first + c] - mean * scale;
                     if s.silu {
-                        y.iter_mut().zip(x).for_each(|(y, &x)| *y = silu(fused, fused.mul_add(x, scale, shift)));
+                        y.iter_mut()
+                            .zip(x)
+                            .for_each(|(y, &x)| *y = silu(fused, fused.mul_add(x, scale, shift)));
                     } else {
                         y.iter_mut().zip(x).for_each(|(y, &x)| *y = fused.mul_add(x, scale, shift));
                     }

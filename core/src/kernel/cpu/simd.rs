@@ -69,24 +69,6 @@ pub fn sigmoid(fused: Fused, x: f32) -> f32 {
     1.0 / (1.0 + exp(fused, -x))
 }
 
-/// Hyperbolic tangent as a ratio of polynomials (the coefficients of Eigen's `ptanh_float`).
-#[inline(always)]
-pub fn tanh(fused: Fused, x: f32) -> f32 {
-    const EDGE: f32 = 7.905_311;
-    let c = if x > EDGE { EDGE } else { x };
-    let c = if c < -EDGE { -EDGE } else { c };
-    let s = c * c;
-    let mut p = -2.760_768_5e-16;
-    for a in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619e-4, 4.893_525e-3] {
-        p = fused.mul_add(p, s, a);
-    }
-    let mut q = 1.198_258_4e-6;
-    for b in [1.185_347e-4, 2.268_434_6e-3, 4.893_525e-3] {
-        q = fused.mul_add(q, s, b);
-    }
-    c * p / q
-}
-
 /// Adds the lanes pairwise.
 #[inline(always)]
 fn fold(mut lanes: [f32; LANES]) -> f32 {
@@ -140,23 +122,6 @@ pub fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     total
 }
 
-/// The largest element; NaN may be missed, −∞ for an empty slice.
-#[inline(always)]
-pub fn max(x: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (body, tail) = x.as_chunks::<LANES>();
-    for chunk in body {
-        for i in 0..LANES {
-            lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
-        }
-    }
-    let mut best = f32::NEG_INFINITY;
-    for &value in lanes.iter().chain(tail) {
-        best = if value > best { value } else { best };
-    }
-    best
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,10 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn exp_and_tanh_agree_with_libm() {
+    fn exp_agrees_with_libm() {
         assert!(worst(exp, f64::exp, -80.0, 88.3) < 2e-7);
-        assert!(worst(tanh, f64::tanh, -12.0, 12.0) < 4e-7);
-        assert!(worst(tanh, f64::tanh, -0.01, 0.0101) < 4e-7);
         assert!(worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), -60.0, 60.0) < 4e-7);
         assert!(worst(exp, |x| x.exp() * 1.000_001, -1.0, 1.0) > 5e-7, "a perturbed target is rejected");
     }
@@ -190,8 +153,7 @@ mod tests {
             assert_eq!(exp(fused, -1000.0), 0.0);
             assert_eq!(exp(fused, f32::NEG_INFINITY), 0.0);
             assert!(exp(fused, 1000.0) > 2e38);
-            assert!((tanh(fused, 100.0) - 1.0).abs() < 1e-6 && (tanh(fused, -100.0) + 1.0).abs() < 1e-6);
-            assert!(exp(fused, f32::NAN).is_nan() && tanh(fused, f32::NAN).is_nan());
+            assert!(exp(fused, f32::NAN).is_nan());
         }
     }
 
@@ -202,7 +164,6 @@ mod tests {
             let want: f64 = x.iter().map(|&v| f64::from(v)).sum();
             assert_eq!(sum1(&x, |v| v), want);
             assert_eq!(sum2(&x, &x, |a, b| a + b), 2.0 * want);
-            assert_eq!(max(&x), x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
     }
 }
