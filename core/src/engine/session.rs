@@ -81,7 +81,8 @@ impl<'a> Session<'a> {
     fn open(start: Start, events: &'a Sender<Event>) -> Result<Self> {
         let (config, folder, checkpoint, choice) = match start {
             Start::New { config, out, name, device } => {
-                // Fail on bad data before a folder is made.
+                // A device or data that fail must not leave an empty run behind.
+                device::choose(device)?;
                 Dataset::open(&source_of(&config), config.data.image_px)?;
                 let folder = RunFolder::create(out.as_deref(), &name)?;
                 write_atomically(&folder.config_path(), config.to_toml()?.as_bytes())?;

@@ -1,7 +1,7 @@
 //! How a hand-written operation becomes part of burn's automatic differentiation.
 //!
 //! An operation is one [`Kernel`]: a forward and a backward on CPU slices and, where it has
-//! WGSL, the same on the GPU. [`apply`] runs it on the device of its inputs; when no gradient
+//! WGSL, the same on the GPU. [`apply1`] (and its sisters) runs it on the device of its inputs; when no gradient
 //! is asked for, nothing is kept. An operation whose device has no hand-written form is not
 //! brought here: its public function calls its `x_reference` in plain tensor operations instead
 //! ([`runs_on`] decides).
