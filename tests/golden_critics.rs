@@ -12,19 +12,10 @@ mod support;
 
 use burn::tensor::{Device, Tensor};
 use support::{Golden, devices};
-use tandem_core::error::Result;
-use tandem_core::params::{self, TensorSource};
+use tandem_core::params;
 use tandem_core::train::optim::Gradients;
 use tandem_core::vae::discriminator::{Discriminator, generator_loss, hinge_loss};
 use tandem_core::vae::perceptual::{Backbone, InputRange, Lpips};
-
-struct Stored<'a>(&'a Golden);
-
-impl TensorSource for Stored<'_> {
-    fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
-        self.0.file.tensor(&format!("w.{name}"))
-    }
-}
 
 /// Buffers of `discriminator` against `prefix.main.*`.
 fn check_running(case: &Golden, discriminator: &Discriminator, prefix: &str) {
@@ -49,7 +40,7 @@ fn golden_discriminator_takes_both_steps() {
     for (_, device) in devices() {
         let layers = case.usize_at("/n_layers");
         let mut discriminator = Discriminator::new(case.usize_at("/ndf"), layers, 0, &device);
-        params::load(&mut discriminator, &Stored(&case), str::to_string, &device).unwrap();
+        params::load(&mut discriminator, &case.below("w"), str::to_string, &device).unwrap();
         let (real, fake) = (case.tensor::<4>("real", &device), case.tensor::<4>("fake", &device));
 
         let leaf = fake.clone().autodiff().require_grad();
@@ -99,7 +90,7 @@ fn golden_lpips_equals_the_reference() {
     for (_, device) in devices() {
         for (file, backbone) in [("lpips_alex", Backbone::Alex), ("lpips_vgg", Backbone::Vgg)] {
             let case = Golden::open(&format!("{file}.safetensors"));
-            let lpips = Lpips::load(backbone, &Stored(&case), &device).unwrap();
+            let lpips = Lpips::load(backbone, &case.below("w"), &device).unwrap();
             check_lpips(&case, &lpips, "", &device, true);
         }
     }

@@ -12,41 +12,17 @@ mod support;
 
 use burn::tensor::Tensor;
 use support::{Golden, devices};
-use tandem_core::error::Result;
-use tandem_core::params::{self, TensorSource};
+use tandem_core::params;
 use tandem_core::sample::{SampleConfig, Solver, sample};
-use tandem_core::sit::{Path, Sit, SitConfig};
-
-struct Stored<'a>(&'a Golden);
-
-impl TensorSource for Stored<'_> {
-    fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
-        self.0.file.tensor(&format!("w.{name}"))
-    }
-}
+use tandem_core::sit::{Path, Sit};
 
 #[test]
 fn golden_samplers_follow_the_reference() {
     let case = Golden::open("samplers.safetensors");
-    let at = |key: &str| case.usize_at(&format!("/geometry/sit/{key}"));
-    let config = SitConfig {
-        input_size: at("input_size"),
-        patch_size: at("patch_size"),
-        in_channels: at("in_channels"),
-        hidden_size: at("hidden_size"),
-        depth: at("depth"),
-        num_heads: at("num_heads"),
-        mlp_ratio: 4.0,
-        num_classes: at("num_classes"),
-        encoder_depth: at("encoder_depth"),
-        z_dims: case.usizes_at("/geometry/sit/z_dims"),
-        projector_dim: at("projector_dim"),
-        qk_norm: case.at("/geometry/sit/qk_norm").as_bool().unwrap(),
-        bn_momentum: 0.1,
-    };
+    let config = case.sit_config("/geometry/sit");
     for (device_name, device) in devices() {
         let mut sit = Sit::new(&config, 0, &device).unwrap();
-        params::load(&mut sit, &Stored(&case), str::to_string, &device).unwrap();
+        params::load(&mut sit, &case.below("w"), str::to_string, &device).unwrap();
         let labels = case.labels("y");
         for (name, run) in case.at("/runs").as_object().unwrap() {
             eprintln!("{name} on {device_name}");

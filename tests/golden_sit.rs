@@ -13,36 +13,9 @@ mod support;
 use burn::tensor::{Device, Tensor};
 use support::{Golden, compare, devices, golden_dir};
 use tandem_core::align::alignment_loss;
-use tandem_core::error::Result;
-use tandem_core::params::{self, TensorSource};
-use tandem_core::sit::{Path, Sit, SitConfig, SitOutput, Weighting, position_table, time_table};
+use tandem_core::params;
+use tandem_core::sit::{Path, Sit, SitOutput, Weighting, position_table, time_table};
 use tandem_core::train::optim::Gradients;
-
-struct Stored<'a>(&'a Golden);
-
-impl TensorSource for Stored<'_> {
-    fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
-        self.0.file.tensor(&format!("w.{name}"))
-    }
-}
-
-fn config_of(case: &Golden) -> SitConfig {
-    SitConfig {
-        input_size: case.usize_at("/geometry/input_size"),
-        patch_size: case.usize_at("/geometry/patch_size"),
-        in_channels: case.usize_at("/geometry/in_channels"),
-        hidden_size: case.usize_at("/geometry/hidden_size"),
-        depth: case.usize_at("/geometry/depth"),
-        num_heads: case.usize_at("/geometry/num_heads"),
-        mlp_ratio: case.at("/mlp_ratio").as_f64().unwrap(),
-        num_classes: case.usize_at("/geometry/num_classes"),
-        encoder_depth: case.usize_at("/geometry/encoder_depth"),
-        z_dims: case.usizes_at("/geometry/z_dims"),
-        projector_dim: case.usize_at("/geometry/projector_dim"),
-        qk_norm: case.at("/geometry/qk_norm").as_bool().unwrap(),
-        bn_momentum: case.at("/geometry/bn_momentum").as_f64().unwrap() as f32,
-    }
-}
 
 struct Case {
     golden: Golden,
@@ -58,8 +31,8 @@ struct Case {
 impl Case {
     fn open(file: &str, device: &Device) -> Self {
         let golden = Golden::open(file);
-        let mut sit = Sit::new(&config_of(&golden), 0, device).unwrap();
-        params::load(&mut sit, &Stored(&golden), str::to_string, device).unwrap();
+        let mut sit = Sit::new(&golden.sit_config("/geometry"), 0, device).unwrap();
+        params::load(&mut sit, &golden.below("w"), str::to_string, device).unwrap();
         let path: Path = serde_json::from_value(golden.at("/geometry/path_type").clone()).unwrap();
         let weighting: Weighting = serde_json::from_value(golden.at("/geometry/weighting").clone()).unwrap();
         let t: Vec<f32> = golden.values("time_draw").iter().map(|&d| path.time(d, weighting)).collect();

@@ -14,11 +14,10 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
 use support::{Golden, compare, devices, largest_difference};
-use tandem_core::error::Result;
 use tandem_core::formats::compvis;
 use tandem_core::kernel::optimizer::AdamW;
-use tandem_core::params::{self, Parameters, TensorSource};
-use tandem_core::sit::{Path, Sit, SitConfig};
+use tandem_core::params::{self, Parameters};
+use tandem_core::sit::{Path, Sit};
 use tandem_core::train::draws::Draws;
 use tandem_core::train::ema::Ema;
 use tandem_core::train::optim::OptimizerState;
@@ -27,15 +26,6 @@ use tandem_core::vae::discriminator::Discriminator;
 use tandem_core::vae::loss::{PerceptualInput, VaeLossWeights};
 use tandem_core::vae::perceptual::{Backbone, InputRange, Lpips};
 use tandem_core::vae::{Vae, VaeConfig};
-
-/// Tensors of a golden file below a prefix.
-struct Below<'a>(&'a Golden, String);
-
-impl TensorSource for Below<'_> {
-    fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
-        self.0.file.tensor(&format!("{}.{name}", self.1))
-    }
-}
 
 fn vae_config(case: &Golden) -> VaeConfig {
     let at = |key: &str| case.usize_at(&format!("/geometry/vae/{key}"));
@@ -54,25 +44,6 @@ fn vae_config(case: &Golden) -> VaeConfig {
     config
 }
 
-fn sit_config(case: &Golden) -> SitConfig {
-    let at = |key: &str| case.usize_at(&format!("/geometry/sit/{key}"));
-    SitConfig {
-        input_size: at("input_size"),
-        patch_size: at("patch_size"),
-        in_channels: at("in_channels"),
-        hidden_size: at("hidden_size"),
-        depth: at("depth"),
-        num_heads: at("num_heads"),
-        mlp_ratio: 4.0,
-        num_classes: at("num_classes"),
-        encoder_depth: at("encoder_depth"),
-        z_dims: case.usizes_at("/geometry/sit/z_dims"),
-        projector_dim: at("projector_dim"),
-        qk_norm: case.at("/geometry/sit/qk_norm").as_bool().unwrap(),
-        bn_momentum: case.at("/geometry/sit/bn_momentum").as_f64().unwrap() as f32,
-    }
-}
-
 struct Run {
     case: Golden,
     method: Method,
@@ -87,8 +58,8 @@ struct Run {
 impl Run {
     fn open(file: &str, method: Method, device: &Device) -> Self {
         let case = Golden::open(&format!("{file}.safetensors"));
-        let below = |part: &str| Below(&case, format!("init.{part}"));
-        let mut sit = Sit::new(&sit_config(&case), 0, device).unwrap();
+        let below = |part: &str| case.below(&format!("init.{part}"));
+        let mut sit = Sit::new(&case.sit_config("/geometry/sit"), 0, device).unwrap();
         sit.train_positions(method == Method::RepaE);
         params::load(&mut sit, &below("sit"), str::to_string, device).unwrap();
         let vae_config = vae_config(&case);
@@ -102,7 +73,7 @@ impl Run {
             params::load(&mut discriminator, &below("disc"), str::to_string, device).unwrap();
         }
         let full = Golden::open("train_steps.safetensors");
-        let lpips = Lpips::load(Backbone::Vgg, &Below(&full, "lpips".into()), device).unwrap();
+        let lpips = Lpips::load(Backbone::Vgg, &full.below("lpips"), device).unwrap();
         let hyper = |key: &str| case.at(&format!("/hyper/{key}")).as_f64().unwrap();
         let loss = |key: &str| case.at(&format!("/loss/losses/{key}")).as_f64().unwrap();
         let context = StepContext {

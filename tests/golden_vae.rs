@@ -16,7 +16,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use support::{Golden, compare, devices, golden_dir};
 use tandem_core::formats::{compvis, safetensors::TensorFile};
-use tandem_core::params::{self, Param, Parameters, TensorSource};
+use tandem_core::params::{self, Param, Parameters};
 use tandem_core::train::optim::Gradients;
 use tandem_core::vae::{Posterior, Vae, VaeConfig};
 
@@ -128,15 +128,6 @@ fn golden_autoencoder_kl_equals_diffusers() {
     }
 }
 
-/// Weights `w.*` of a golden file under their own names.
-struct Stored<'a>(&'a Golden);
-
-impl TensorSource for Stored<'_> {
-    fn tensor(&self, name: &str) -> tandem_core::Result<Option<(Vec<usize>, Vec<f32>)>> {
-        self.0.file.tensor(&format!("w.{name}"))
-    }
-}
-
 #[test]
 fn golden_autoencoder_in_compvis_layout() {
     let case = Golden::open("vae_compvis.safetensors");
@@ -160,7 +151,7 @@ fn golden_autoencoder_in_compvis_layout() {
     for (_, device) in devices() {
         let mut vae = Vae::new(&config, 0, &device).unwrap();
         let rename = |name: &str| compvis::from_diffusers(name, levels);
-        params::load(&mut vae, &Stored(&case), rename, &device).unwrap();
+        params::load(&mut vae, &case.below("w"), rename, &device).unwrap();
         check_autoencoder(&case, &grads, &vae, rename, &device, 1.0);
         let mean = case.tensor::<4>("mean", &device);
         let z =

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tandem_core::error::Result;
 use tandem_core::formats::safetensors::TensorFile;
-use tandem_core::params::host;
+use tandem_core::params::{TensorSource, host};
+use tandem_core::sit::SitConfig;
 
 /// The golden folder: `TANDEM_GOLDEN`, else the shared one.
 pub fn golden_dir() -> PathBuf {
@@ -86,6 +88,38 @@ impl Golden {
         self.tensor::<4>(name, device) / 127.5 - 1.0
     }
 
+    /// A tensor of bytes.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        let values = self.values(name);
+        assert!(values.iter().all(|v| v.fract() == 0.0 && (0.0..=255.0).contains(v)), "{name}: not bytes");
+        values.iter().map(|&v| v as u8).collect()
+    }
+
+    /// The tensors below `prefix`, to load a model from.
+    pub fn below(&self, prefix: &str) -> Below<'_> {
+        Below { golden: self, prefix: prefix.into() }
+    }
+
+    /// The transformer's geometry below `pointer` in the configuration.
+    pub fn sit_config(&self, pointer: &str) -> SitConfig {
+        let at = |key: &str| self.usize_at(&format!("{pointer}/{key}"));
+        SitConfig {
+            input_size: at("input_size"),
+            patch_size: at("patch_size"),
+            in_channels: at("in_channels"),
+            hidden_size: at("hidden_size"),
+            depth: at("depth"),
+            num_heads: at("num_heads"),
+            mlp_ratio: self.config.get("mlp_ratio").map_or(4.0, |r| r.as_f64().unwrap()),
+            num_classes: at("num_classes"),
+            encoder_depth: at("encoder_depth"),
+            z_dims: self.usizes_at(&format!("{pointer}/z_dims")),
+            projector_dim: at("projector_dim"),
+            qk_norm: self.at(&format!("{pointer}/qk_norm")).as_bool().unwrap(),
+            bn_momentum: self.at(&format!("{pointer}/bn_momentum")).as_f64().unwrap() as f32,
+        }
+    }
+
     pub fn tolerance(&self, name: &str) -> f32 {
         self.tolerance[name].as_f64().unwrap_or_else(|| panic!("{}: no tolerance for {name}", self.name))
             as f32
@@ -96,21 +130,42 @@ impl Golden {
         self.check_values(name, &host(actual), slack);
     }
 
+    /// Compares bytes: within the tolerance if the file has one, else exactly.
+    pub fn check_bytes(&self, name: &str, actual: &[u8]) {
+        let bound = self.tolerance[name].as_f64().unwrap_or(0.0) as f32;
+        let actual: Vec<f32> = actual.iter().map(|&b| f32::from(b)).collect();
+        compare(&format!("{}: {name}", self.name), &actual, self.values(name), bound);
+    }
+
     pub fn check_values(&self, name: &str, actual: &[f32], slack: f32) {
         let bound = self.tolerance(name) * slack;
         compare(&format!("{}: {name}", self.name), actual, self.values(name), bound);
     }
 }
 
-/// Asserts that no value differs by more than `bound`, after proving that a value moved by twice
-/// the bound would be noticed.
+/// Tensors of a golden file below a prefix, under their own names.
+pub struct Below<'a> {
+    golden: &'a Golden,
+    prefix: String,
+}
+
+impl TensorSource for Below<'_> {
+    fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
+        self.golden.file.tensor(&format!("{}.{name}", self.prefix))
+    }
+}
+
+/// Asserts that no value differs by more than `bound`, after proving that the first or the last
+/// value moved by twice the bound would be noticed.
 pub fn compare(what: &str, actual: &[f32], expected: &[f32], bound: f32) {
     assert_eq!(actual.len(), expected.len(), "{what}: number of values");
     assert!(!actual.is_empty(), "{what}: nothing to compare");
-    let mut moved = expected.to_vec();
-    let last = moved.len() - 1;
-    moved[last] += 2.0 * bound + moved[last].abs() * 1e-6;
-    assert!(largest_difference(&moved, expected) > bound, "{what}: the comparison cannot fail");
+    for at in [0, expected.len() - 1] {
+        let mut moved = expected.to_vec();
+        // Where f32 cannot show twice the bound, a little more than a rounding.
+        moved[at] += (2.0 * bound + moved[at].abs() * 1e-6).max(1e-30);
+        assert!(largest_difference(&moved, expected) > bound, "{what}: the comparison cannot fail");
+    }
     let worst = largest_difference(actual, expected);
     assert!(worst <= bound, "{what}: differs by {worst:e}, allowed is {bound:e}");
 }

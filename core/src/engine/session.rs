@@ -1,6 +1,6 @@
 //! One session of a run: from device and data to the last checkpoint.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
@@ -16,11 +16,10 @@ use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
 use crate::params::num_weights;
 use crate::run::{
-    Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, latest_complete,
-    prune,
+    Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, prune,
 };
-use crate::train::{StepReport, Trainer, state};
-use crate::vae::Vae;
+use crate::train::restored::{newest, vae_of_run};
+use crate::train::{StepReport, Trainer};
 
 /// Pause between looks at the commands while training holds.
 const POLL: Duration = Duration::from_millis(50);
@@ -61,50 +60,41 @@ struct RunState {
     basis: Option<PcaBasis>,
 }
 
-/// The autoencoder of the newest whole checkpoint in run folder `path`.
-///
-/// # Errors
-/// A folder that is no run, or whose autoencoder has another shape than `config` says.
-fn vae_of_run(path: &Path, config: &Config, device: &Chosen) -> Result<Vae> {
-    let folder = RunFolder::open(path)?;
-    let (_, newest) = latest_complete(folder.path())?
-        .newest
-        .ok_or_else(|| Error::file(path, "there is no whole checkpoint to take an autoencoder from"))?;
-    let checkpoint = Checkpoint::load(&newest)?;
-    let mut vae = Vae::new(&config.vae_config(), 0, &device.device)?;
-    let tensors = checkpoint.files.get("vae").map(Vec::as_slice).unwrap_or_default();
-    state::restore(&mut vae, tensors, &device.device)?;
-    Ok(vae)
+/// Where a session writes.
+enum Place {
+    Fresh { out: Option<PathBuf>, name: String },
+    Existing(RunFolder, Box<Checkpoint>),
 }
 
 impl<'a> Session<'a> {
     fn open(start: Start, events: &'a Sender<Event>) -> Result<Self> {
-        let (config, folder, checkpoint, choice) = match start {
-            Start::New { config, out, name, device } => {
-                // A device or data that fail must not leave an empty run behind.
-                device::choose(device)?;
-                Dataset::open(&source_of(&config), config.data.image_px)?;
-                let folder = RunFolder::create(out.as_deref(), &name)?;
-                write_atomically(&folder.config_path(), config.to_toml()?.as_bytes())?;
-                (*config, folder, None, device)
-            }
+        let (config, place, choice) = match start {
+            Start::New { config, out, name, device } => (*config, Place::Fresh { out, name }, device),
             Start::Resume { folder, steps, device } => {
                 let folder = RunFolder::open_for_training(&folder)?;
-                let (config, checkpoint) = Self::reopen(&folder, steps, events)?;
-                (config, folder, Some(checkpoint), device)
+                let (config, checkpoint) = reopen(&folder, steps, events)?;
+                (config, Place::Existing(folder, Box::new(checkpoint)), device)
             }
         };
+        // A device or data that fail must not leave an empty run behind.
         let chosen = device::choose(choice)?;
         let dataset = Arc::new(Dataset::open(&source_of(&config), config.data.image_px)?);
+        let (folder, checkpoint) = match place {
+            Place::Fresh { out, name } => (RunFolder::create(out.as_deref(), &name)?, None),
+            Place::Existing(folder, checkpoint) => (folder, Some(*checkpoint)),
+        };
         for problem in dataset.problems() {
             let _ = events.send(Event::Warning(format!("skipped {problem}")));
         }
         let start_from = match config.vae.init_from.as_str() {
             "" => None,
-            path => Some(vae_of_run(Path::new(path), &config, &chosen)?),
+            path => Some(vae_of_run(Path::new(path), &config.vae_config(), &chosen.device)?),
         };
         let step = checkpoint.as_ref().map_or(0, |c| c.step);
+        let text = config.to_toml()?;
         let mut trainer = Trainer::new(config, dataset, &chosen, start_from, folder.path(), step)?;
+        // This file makes the folder a run: last, so that a run that cannot start is none.
+        write_atomically(&folder.config_path(), text.as_bytes())?;
         let mut kept = RunState::default();
         if let Some(checkpoint) = &checkpoint {
             trainer.restore(checkpoint)?;
@@ -135,33 +125,6 @@ impl<'a> Session<'a> {
             trainer,
             folder,
         })
-    }
-
-    /// Configuration and newest whole checkpoint of a run folder.
-    fn reopen(
-        folder: &RunFolder,
-        steps: Option<u64>,
-        events: &Sender<Event>,
-    ) -> Result<(Config, Checkpoint)> {
-        let path = folder.config_path();
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-        let mut config = Config::parse(&text, &[], &path.display().to_string())?;
-        if let Some(steps) = steps {
-            config.train.steps = steps;
-            write_atomically(&path, config.to_toml()?.as_bytes())?;
-        }
-        let latest = latest_complete(folder.path())?;
-        for broken in &latest.passed_over {
-            let line = format!("passed over {}: {}", broken.path.display(), broken.reason);
-            let _ = events.send(Event::Warning(line));
-        }
-        let (_, newest) = latest.newest.ok_or_else(|| {
-            Error::file(
-                folder.path(),
-                "there is no whole checkpoint to go on from; start anew with another --out",
-            )
-        })?;
-        Ok((config, Checkpoint::load(&newest)?))
     }
 
     fn tell(&self, event: Event) {
@@ -417,4 +380,14 @@ fn source_of(config: &Config) -> DataSource {
         "embedded" => DataSource::Embedded,
         path => DataSource::Path(path.into()),
     }
+}
+
+/// Configuration and newest whole checkpoint of a run that goes on, perhaps to another last step.
+fn reopen(folder: &RunFolder, steps: Option<u64>, events: &Sender<Event>) -> Result<(Config, Checkpoint)> {
+    let (mut config, checkpoint) = newest(folder, |broken| {
+        let line = format!("passed over {}: {}", broken.path.display(), broken.reason);
+        let _ = events.send(Event::Warning(line));
+    })?;
+    config.train.steps = steps.unwrap_or(config.train.steps);
+    Ok((config, checkpoint))
 }

@@ -7,9 +7,9 @@ use burn::tensor::Device;
 use super::state::restore;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::run::{Checkpoint, RunFolder, latest_complete};
+use crate::run::{Checkpoint, PassedOver, RunFolder, latest_complete};
 use crate::sit::{Sit, SitConfig};
-use crate::vae::Vae;
+use crate::vae::{Vae, VaeConfig};
 
 /// What a run learned.
 #[derive(Clone, Debug)]
@@ -31,21 +31,41 @@ impl Restored {
     /// A folder that is no run, without a whole checkpoint, or whose tensors do not fit its
     /// configuration.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
-        let folder = RunFolder::open(path)?;
-        let text = std::fs::read_to_string(folder.config_path())
-            .map_err(|e| Error::io("read", folder.config_path(), e))?;
-        let config = Config::parse(&text, &[], &folder.config_path().display().to_string())?;
-        let (step, newest) = latest_complete(folder.path())?
-            .newest
-            .ok_or_else(|| Error::file(path, "there is no whole checkpoint in this run"))?;
-        let checkpoint = Checkpoint::load(&newest)?;
+        let (config, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
         let file = |name: &str| checkpoint.files.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut vae = Vae::new(&config.vae_config(), 0, device)?;
         restore(&mut vae, file("vae"), device)?;
         let mut sit = Sit::new(&geometry(&config, file("ema"))?, 0, device)?;
         restore(&mut sit, file("ema"), device)?;
-        Ok(Self { config, step, vae, sit })
+        Ok(Self { config, step: checkpoint.step, vae, sit })
     }
+}
+
+/// Configuration and newest whole checkpoint of a run; `passed_over` hears of broken ones.
+///
+/// # Errors
+/// A configuration that cannot be read, or no whole checkpoint.
+pub fn newest(folder: &RunFolder, passed_over: impl Fn(&PassedOver)) -> Result<(Config, Checkpoint)> {
+    let path = folder.config_path();
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+    let config = Config::parse(&text, &[], &path.display().to_string())?;
+    let latest = latest_complete(folder.path())?;
+    latest.passed_over.iter().for_each(passed_over);
+    let (_, newest) = latest.newest.ok_or_else(|| {
+        Error::file(folder.path(), "there is no whole checkpoint in this run; start anew with another --out")
+    })?;
+    Ok((config, Checkpoint::load(&newest)?))
+}
+
+/// The autoencoder of run `path`, which must have the geometry `config`.
+///
+/// # Errors
+/// As [`newest`], or an autoencoder of another shape.
+pub fn vae_of_run(path: &Path, config: &VaeConfig, device: &Device) -> Result<Vae> {
+    let (_, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
+    let mut vae = Vae::new(config, 0, device)?;
+    restore(&mut vae, checkpoint.files.get("vae").map(Vec::as_slice).unwrap_or_default(), device)?;
+    Ok(vae)
 }
 
 /// The transformer's geometry; numbers of classes and teacher features come from the tensors.
