@@ -11,11 +11,16 @@
 mod support;
 
 use burn::tensor::{Device, Tensor};
-use support::{Golden, devices};
+use support::{Golden, compare, devices, shared};
+use tandem_core::formats::safetensors::TensorFile;
 use tandem_core::params;
 use tandem_core::train::optim::Gradients;
 use tandem_core::vae::discriminator::{Discriminator, generator_loss, hinge_loss};
 use tandem_core::vae::perceptual::{Backbone, InputRange, Lpips};
+use tandem_core::weights;
+
+/// How far a distance (0.1 to 0.3) may move when the weights are rounded to half precision.
+const HALF_BOUND: f32 = 1e-4;
 
 /// Buffers of `discriminator` against `prefix.main.*`.
 fn check_running(case: &Golden, discriminator: &Discriminator, prefix: &str) {
@@ -93,6 +98,33 @@ fn golden_lpips_equals_the_reference() {
             let lpips = Lpips::load(backbone, &case.below("w"), &device).unwrap();
             check_lpips(&case, &lpips, "", &device, true);
         }
+    }
+}
+
+#[test]
+fn golden_lpips_real_values_are_those_of_the_published_networks() {
+    let case = Golden::open("lpips_real_values.safetensors");
+    let networks = [("alex", Backbone::Alex, "lpips_alex"), ("vgg", Backbone::Vgg, "lpips_vgg16")];
+    for (_, device) in devices() {
+        for (name, backbone, file) in networks {
+            let file = TensorFile::open(&shared(&format!("weights/{file}.safetensors"))).unwrap();
+            let lpips = Lpips::load(backbone, &file, &device).unwrap();
+            check_lpips(&case, &lpips, &format!("{name}."), &device, false);
+        }
+    }
+}
+
+#[test]
+fn golden_lpips_real_values_stand_with_the_embedded_half_precision_weights() {
+    let case = Golden::open("lpips_real_values.safetensors");
+    let device = tandem_core::device::cpu();
+    let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex().unwrap(), &device).unwrap();
+    for (mode, range) in [("plain", InputRange::Sound), ("quirk", InputRange::Quirk)] {
+        let [a, b] = ["image1", "image0"].map(|name| lpips.features(case.images(name, &device), range));
+        let distances = params::host(lpips.distance(&a, b));
+        let published = case.values(&format!("alex.{mode}.distance"));
+        // f16 keeps 11 bits of a weight; the errors of many weights average out.
+        compare(&format!("embedded, {mode}"), &distances, published, HALF_BOUND);
     }
 }
 

@@ -90,6 +90,7 @@ impl Run {
                 sit_align: hyper("proj_coeff"),
             },
             lpips: (lpips, PerceptualInput { px: case.usize_at("/geometry/px"), range: InputRange::Quirk }),
+            counts_frozen_pass: true,
         };
         let networks = Networks { vae, sit, discriminator };
         let optimizers = [

@@ -1,49 +1,98 @@
-//! A run that was stopped and resumed is the run that was not, bit for bit, on the CPU.
+//! A run that was stopped or extended is the run that was not, bit for bit, on the CPU: weights,
+//! optimizers, averages and metrics.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail loudly")]
 
 use std::path::Path;
 
 use tandem_core::config::Config;
 use tandem_core::device::DeviceChoice;
-use tandem_core::engine::{Engine, Event, Start};
-use tandem_core::run::Checkpoint;
+use tandem_core::engine::{Command, Engine, Event, Start};
+use tandem_core::run::{Checkpoint, Row, metrics};
 
-fn run(start: Start) {
+/// The smallest networks, so that a step takes milliseconds.
+const TINY: [&str; 15] = [
+    "data.image_px=16",
+    "vae.channels=[8,8]",
+    "vae.groups=4",
+    "sit.width=16",
+    "sit.depth=1",
+    "sit.heads=1",
+    "sit.mlp_ratio=1",
+    "align.depth=1",
+    "align.projector=8",
+    "loss.perceptual_px=32",
+    "discriminator.width=4",
+    "discriminator.layers=1",
+    "train.batch=2",
+    "preview.sample_steps=1",
+    "preview.samples=1",
+];
+
+/// Trains to the end, or asks to stop when step `stop_at` is told.
+fn run(start: Start, stop_at: Option<u64>) {
     let engine = Engine::start(start).unwrap();
     for event in engine.events.iter() {
-        if let Event::Failed(reason) = event {
-            panic!("{reason}");
+        match event {
+            Event::Failed(reason) => panic!("{reason}"),
+            Event::Step { step, .. } if Some(step) == stop_at => engine.commands.send(Command::Stop).unwrap(),
+            _ => {}
         }
     }
 }
 
-fn new_run(out: &Path, steps: u64, seed: u64) {
-    let settings = [
-        format!("train.steps={steps}"),
-        format!("train.seed={seed}"),
-        "train.batch=2".into(),
-        "optim.schedule=constant".into(),
-        "preview.sample_steps=1".into(),
-        "preview.samples=1".into(),
-    ];
+fn new_run(out: &Path, steps: u64, settings: &[&str]) -> Start {
+    let own = [format!("train.steps={steps}"), "optim.schedule=constant".into(), "preview.every=3".into()];
+    let settings: Vec<String> = TINY.iter().chain(settings).map(|s| s.to_string()).chain(own).collect();
     let config = Box::new(Config::load("nano", &settings).unwrap());
-    run(Start::New { config, out: Some(out.to_path_buf()), name: "test".into(), device: DeviceChoice::Cpu });
+    Start::New { config, out: Some(out.to_path_buf()), name: "test".into(), device: DeviceChoice::Cpu }
 }
 
-fn checkpoint(run: &Path, step: u64) -> Checkpoint {
-    Checkpoint::load(&run.join(format!("checkpoints/step-{step:08}"))).unwrap()
+fn resumed(run: &Path, steps: Option<u64>) -> Start {
+    Start::Resume { folder: run.to_path_buf(), steps, device: DeviceChoice::Cpu }
+}
+
+/// The last checkpoint's files, and all rows without what the clock says.
+fn outcome(run: &Path, step: u64) -> (Checkpoint, Vec<Row>) {
+    let mut checkpoint = Checkpoint::load(&run.join(format!("checkpoints/step-{step:08}"))).unwrap();
+    checkpoint.state = serde_json::Value::Null;
+    let rows = metrics::read(&run.join("metrics.jsonl")).unwrap();
+    (checkpoint, rows.into_iter().map(|row| Row { wall_s: 0.0, ..row }).collect())
 }
 
 #[test]
-fn two_steps_equal_one_stop_resume_one() {
+fn a_stopped_and_an_extended_run_equal_the_whole_one() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    new_run(&at("whole"), 2, 0);
-    new_run(&at("halved"), 1, 0);
-    run(Start::Resume { folder: at("halved"), steps: Some(2), device: DeviceChoice::Cpu });
-    new_run(&at("other"), 2, 1);
-    let whole = checkpoint(&at("whole"), 2);
-    assert_eq!(whole.files, checkpoint(&at("halved"), 2).files);
-    assert_ne!(whole.files, checkpoint(&at("other"), 2).files, "the comparison cannot fail");
+    run(new_run(&at("whole"), 8, &[]), None);
+    let whole = outcome(&at("whole"), 8);
+    assert_eq!(whole.1.len(), 8 + 3, "eight steps, previews at 3, 6 and 8");
+
+    run(new_run(&at("stopped"), 8, &[]), Some(3));
+    assert!(!at("stopped/checkpoints/step-00000008").exists(), "it was not stopped");
+    run(resumed(&at("stopped"), None), None);
+    assert_eq!(outcome(&at("stopped"), 8), whole);
+
+    run(new_run(&at("extended"), 4, &[]), None);
+    run(resumed(&at("extended"), Some(8)), None);
+    assert_eq!(outcome(&at("extended"), 8), whole);
+
+    run(new_run(&at("other"), 8, &["train.seed=1"]), None);
+    let other = outcome(&at("other"), 8);
+    assert_ne!(other.0, whole.0, "the comparison cannot fail");
+    assert_ne!(other.1, whole.1, "the comparison cannot fail");
     assert!(at("whole").join("report.html").exists());
+}
+
+#[test]
+fn a_run_on_a_frozen_autoencoder_goes_on_without_the_run_it_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    run(new_run(&at("source"), 2, &["method=vae"]), None);
+    let from = format!("vae.init_from={}", at("source").display());
+    let settings = ["method=repa", from.as_str()];
+    run(new_run(&at("whole"), 4, &settings), None);
+    run(new_run(&at("halved"), 2, &settings), None);
+    std::fs::remove_dir_all(at("source")).unwrap();
+    run(resumed(&at("halved"), Some(4)), None);
+    assert_eq!(outcome(&at("halved"), 4), outcome(&at("whole"), 4));
 }

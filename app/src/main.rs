@@ -5,6 +5,7 @@ mod doctor;
 mod progress;
 mod sample;
 mod train;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -37,7 +38,11 @@ fn main() -> ExitCode {
             progress::line(&format!("{info}"));
         }
     }));
-    let outcome = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return usage::told(&error),
+    };
+    let outcome = match command {
         Command::Train(args) => train::run(*args),
         Command::Sample(args) => sample::run(&args),
         Command::Bench(args) => bench::run(&args),

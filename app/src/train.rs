@@ -106,10 +106,17 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let signals = Arc::new(AtomicU32::new(0));
     let seen = signals.clone();
     ctrlc::set_handler(move || {
-        if seen.fetch_add(1, Ordering::SeqCst) == 0 {
-            line("stopping after this step and saving…");
-            let _ = commands.send(Command::Stop);
+        let earlier = seen.fetch_add(1, Ordering::SeqCst);
+        match earlier {
+            0 => line("stopping after this step and saving…"),
+            1 => line("still saving; once more quits at once"),
+            _ => {
+                line("quit; the last checkpoint on disk stands");
+                std::process::exit(130);
+            }
         }
+        // An engine that has ended needs no telling.
+        let _ = commands.send(Command::Stop);
     })?;
     let mut progress = Progress::new(0, 1);
     while let Ok(event) = engine.events.recv() {
@@ -130,7 +137,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
                     );
                 }
                 let quality = psnr.map(|db| format!(", held-out PSNR {db:.2} dB")).unwrap_or_default();
-                line(&format!("{step}/{steps} steps, {images_per_s:.1} images/s{quality}"));
+                line(&format!(
+                    "{step}/{steps} steps, {images_per_s:.1} images/s, {waited_s:.1} s spent waiting for pictures{quality}"
+                ));
                 line(&format!("run folder: {folder}"));
                 if step < steps {
                     line(&format!("go on with: tandem train --resume {folder}"));
@@ -149,6 +158,9 @@ fn show(progress: &mut Progress, event: Event) {
             line(&format!("device: {device}"));
             description.iter().for_each(|text| line(text));
             line(&format!("run folder: {}", folder.display()));
+            if step > 0 {
+                line(&format!("going on from step {step}"));
+            }
             *progress = Progress::new(step, steps);
         }
         Event::Step { step, steps, values, images_per_s, eta_s, skipped } => {

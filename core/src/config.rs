@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::kernel::optimizer::AdamW;
 use crate::sit::SitConfig;
-use crate::train::step::{LossWeights, Method};
 use crate::vae::VaeConfig;
 use crate::vae::loss::VaeLossWeights;
 
 mod keys;
+mod method;
+mod schedule;
 mod sections;
-pub use keys::{KEYS, Key, nearest};
+pub use keys::{KEYS, Key, is_live, nearest};
+pub use method::Method;
+pub use schedule::Schedule;
 pub use sections::*;
 
 /// Configuration of a run.
@@ -41,6 +44,17 @@ pub struct Config {
     pub train: TrainSection,
     /// What is shown while training.
     pub preview: PreviewSection,
+}
+
+/// Weights of the losses; may change while training runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossWeights {
+    /// Terms of the autoencoder.
+    pub vae: VaeLossWeights,
+    /// Of alignment in the autoencoder pass.
+    pub vae_align: f64,
+    /// Of alignment in the transformer pass.
+    pub sit_align: f64,
 }
 
 /// Names and texts of the presets that come with the program.
@@ -107,6 +121,32 @@ impl Config {
     /// Never for a configuration that was parsed; a number too large for TOML otherwise.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|e| Error::Config(format!("configuration: {e}")))
+    }
+
+    /// The same with every path absolute, so that a run goes on from any working directory.
+    ///
+    /// # Errors
+    /// When the working directory is gone.
+    pub fn with_absolute_paths(mut self) -> Result<Self> {
+        let paths = [&mut self.data.source, &mut self.vae.init_from, &mut self.loss.perceptual_weights];
+        for path in paths.into_iter().filter(|path| !matches!(path.as_str(), "" | "embedded")) {
+            let absolute = std::path::absolute(&*path).map_err(|e| Error::io("find", &*path, e))?;
+            *path = absolute.to_string_lossy().into_owned();
+        }
+        Ok(self)
+    }
+
+    /// The keys that have another value in `other`.
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
+        let table = |config: &Self| {
+            toml::Table::try_from(config).map_err(|e| Error::Config(format!("configuration: {e}")))
+        };
+        let others = flatten(&table(other)?);
+        let mine = flatten(&table(self)?);
+        Ok(mine.into_iter().filter(|pair| !others.contains(pair)).map(|(key, _)| key).collect())
     }
 
     /// The autoencoder's geometry.

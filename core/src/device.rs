@@ -73,8 +73,12 @@ pub struct Adapter {
     pub driver: String,
     /// Largest storage buffer, in bytes: no tensor can be larger.
     pub max_buffer_bytes: u64,
+    /// Storage buffers that one shader can see.
+    pub max_storage_buffers: u32,
     /// Largest workgroup.
     pub max_workgroup: u32,
+    /// Workgroups along one dimension of a launch.
+    pub max_workgroups: u32,
     /// Shared memory of a workgroup, in bytes.
     pub workgroup_bytes: u32,
     /// Whether half precision arithmetic is offered.
@@ -145,6 +149,8 @@ pub fn adapters() -> Vec<Adapter> {
             api: format!("{:?}", info.backend),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
             max_buffer_bytes: limits.max_storage_buffer_binding_size,
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_workgroup: limits.max_compute_invocations_per_workgroup,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             shader_f16: adapter.features().contains(wgpu::Features::SHADER_F16),

@@ -15,6 +15,11 @@ pub fn golden_dir() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden"), PathBuf::from)
 }
 
+/// A file of the shared folder that is no golden case: published weights, pictures.
+pub fn shared(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name)
+}
+
 /// The devices on which a case runs: the CPU, and a software Vulkan adapter. A missing adapter
 /// fails, unless `TANDEM_NO_GPU=1` waives it.
 pub fn devices() -> Vec<(&'static str, Device)> {

@@ -151,8 +151,20 @@ impl EfficientNetLite0 {
     /// Class scores `[B, 1000]` of pictures `[B, 3, H, W]` in [−1, 1] at their own size, when the
     /// classifier was loaded.
     pub fn logits(&self, x: Tensor<4>) -> Option<Tensor<2>> {
+        self.classify(self.run(input(x), self.blocks.len()))
+    }
+
+    /// Class scores `[B, 1000]` of [features](Self::features), when the classifier was loaded.
+    pub fn logits_of_features(&self, features: Tensor<3>) -> Option<Tensor<2>> {
+        let [b, n, c] = features.dims();
+        let grid = features.swap_dims(1, 2).reshape([b, c, GRID, n / GRID]);
+        self.classify(self.blocks[FEATURE_BLOCKS..].iter().fold(grid, |x, block| block.forward(x)))
+    }
+
+    /// From the last block's output to class scores.
+    fn classify(&self, x: Tensor<4>) -> Option<Tensor<2>> {
         let (conv, linear) = self.head.as_ref()?;
-        let h = relu6(conv.forward(self.run(input(x), self.blocks.len())));
+        let h = relu6(conv.forward(x));
         let [b, c, gh, gw] = h.dims();
         Some(linear.forward(h.reshape([b, c, gh * gw]).mean_dim(2).reshape([b, c])))
     }

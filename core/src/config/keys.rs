@@ -34,6 +34,21 @@ fn number(config: &Config, name: &str) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
 }
 
+/// Whether a key may change while a run is on: what only weighs, paces or shows.
+pub fn is_live(name: &str) -> bool {
+    const LIVE: [&str; 5] = [
+        "discriminator.weight",
+        "train.metrics_every",
+        "train.checkpoint_every",
+        "train.keep_last",
+        "train.keep_every",
+    ];
+    let of_section = |section| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+    name.ends_with("_weight")
+        || LIVE.contains(&name)
+        || ["optim", "ema", "preview"].into_iter().any(of_section)
+}
+
 /// The known key that is closest to `name`, if one is close at all.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let distance = |key: &str| {
@@ -114,6 +129,14 @@ pub const KEYS: &[Key] = &[
     num("align.sit_weight", 0.0, 1e6, "Weight of alignment in the transformer pass."),
     num("loss.reconstruction_weight", 0.0, 1e6, "Weight of the mean absolute error."),
     num("loss.perceptual_weight", 0.0, 1e6, "Weight of LPIPS."),
+    key(
+        "loss.perceptual_network",
+        "The network of LPIPS: alex (comes with the program) or vgg (the reference's).",
+    ),
+    key(
+        "loss.perceptual_weights",
+        "A .safetensors file with the network of LPIPS; empty for the one inside.",
+    ),
     num("loss.perceptual_px", 32.0, 1024.0, "Side to which pictures are resized for LPIPS."),
     key("loss.perceptual_range", "sound: LPIPS as calibrated; quirk: the reference's doubled input range."),
     num("loss.kl_weight", 0.0, 1e6, "Weight of the KL divergence, summed over a picture's latent."),
@@ -124,6 +147,10 @@ pub const KEYS: &[Key] = &[
         0.0,
         1e6,
         "Weight of the adversarial term; 0 turns the discriminator's influence off.",
+    ),
+    key(
+        "discriminator.count_frozen_pass",
+        "Let the autoencoder's pass update the discriminator's running statistics too, as the reference does.",
     ),
     num("optim.vae_lr", 0.0, 10.0, "Learning rate of the autoencoder."),
     num("optim.sit_lr", 0.0, 10.0, "Learning rate of the transformer."),
@@ -187,6 +214,29 @@ mod tests {
         assert!(error.contains("did you mean optim.vae_lr?"), "{error}");
         let error = Config::load("nano", &["kl_wieght=1".into()]).unwrap_err().to_string();
         assert!(error.contains("loss.kl_weight"), "{error}");
+    }
+
+    #[test]
+    fn only_what_weighs_paces_or_shows_is_live() {
+        let live =
+            ["optim.vae_lr", "loss.kl_weight", "discriminator.weight", "preview.cfg", "train.keep_last"];
+        let fixed =
+            ["train.batch", "sit.depth", "loss.perceptual_weights", "method", "align.teacher", "emax.a"];
+        assert!(live.into_iter().all(is_live));
+        assert!(!fixed.into_iter().any(is_live));
+        let (a, b) =
+            (Config::load("nano", &[]).unwrap(), Config::load("nano", &["train.batch=7".into()]).unwrap());
+        assert_eq!(a.differences(&b).unwrap(), ["train.batch"]);
+        assert!(a.differences(&a).unwrap().is_empty());
+    }
+
+    #[test]
+    fn paths_become_absolute_and_words_stay() {
+        let config =
+            Config::load("nano", &["vae.init_from=runs/a".into()]).unwrap().with_absolute_paths().unwrap();
+        assert!(std::path::Path::new(&config.vae.init_from).is_absolute());
+        assert!(config.vae.init_from.ends_with("runs/a"));
+        assert_eq!((config.data.source.as_str(), config.loss.perceptual_weights.as_str()), ("embedded", ""));
     }
 
     #[test]

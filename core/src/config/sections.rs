@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Schedule;
 use crate::sit::{Path, Weighting};
-use crate::train::optim::Schedule;
-use crate::vae::perceptual::InputRange;
+use crate::vae::perceptual::{Backbone, InputRange};
 
 /// `[data]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +91,10 @@ pub struct LossSection {
     pub reconstruction_weight: f64,
     /// Weight of LPIPS.
     pub perceptual_weight: f64,
+    /// The network of LPIPS.
+    pub perceptual_network: Backbone,
+    /// A file with its weights, or empty for those inside the program.
+    pub perceptual_weights: String,
     /// Side at which LPIPS looks.
     pub perceptual_px: usize,
     /// Sound or the reference's doubled range.
@@ -109,6 +113,8 @@ pub struct DiscriminatorSection {
     pub layers: usize,
     /// Weight of the adversarial term.
     pub weight: f64,
+    /// Count the frozen pass in the running statistics (the reference does).
+    pub count_frozen_pass: bool,
 }
 
 /// `[optim]`

@@ -159,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gif_that_moves_is_its_first_frame() {
+        let frame = |colour| image::Frame::new(RgbaImage::from_pixel(4, 3, Rgba(colour)));
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+        encoder.encode_frames([frame([255, 0, 0, 255]), frame([0, 0, 255, 255])]).unwrap();
+        drop(encoder);
+        let rgb = decode_rgb(&bytes).unwrap();
+        assert_eq!((rgb.width, rgb.height, rgb.pixels), (4, 3, [255, 0, 0].repeat(12)));
+    }
+
+    #[test]
     fn exif_orientation_turns_the_picture() {
         let plain = encoded(gradient(16, 8), ImageFormat::Jpeg);
         // Orientation 6: the camera was turned; one IFD entry in big-endian TIFF.

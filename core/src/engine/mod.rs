@@ -2,6 +2,8 @@
 //! and window both come through here.
 
 mod message;
+mod opening;
+mod recorder;
 mod report;
 mod session;
 

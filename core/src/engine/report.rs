@@ -12,7 +12,8 @@ use crate::run::{RunFolder, metrics};
 /// # Errors
 /// When one of them cannot be read, or the page not written.
 pub fn of_run(folder: &RunFolder, config: &Config, device: &str) -> Result<()> {
-    let rows = metrics::read(&folder.metrics_path())?;
+    let log = folder.metrics_path();
+    let rows = if log.exists() { metrics::read(&log)? } else { Vec::new() };
     let mut points: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for row in &rows {
         for (name, value) in &row.values {

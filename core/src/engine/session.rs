@@ -1,137 +1,67 @@
-//! One session of a run: from device and data to the last checkpoint.
+//! One session of a run: its steps, what a person asks for meanwhile, and its end.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::message::{Command, Event, Start};
-use super::report;
-use crate::config::Config;
-use crate::data::{DataSource, Dataset};
-use crate::device::{self, Chosen};
+use super::opening::open;
+use super::recorder::{PSNR, Recorder};
+use crate::config::{Config, is_live};
+use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
 use crate::params::num_weights;
-use crate::run::{
-    Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, prune,
-};
-use crate::train::restored::{newest, vae_of_run};
+use crate::run::Row;
 use crate::train::{StepReport, Trainer};
 
 /// Pause between looks at the commands while training holds.
 const POLL: Duration = Duration::from_millis(50);
 /// Steps over which the rate is averaged.
 const RATE_STEPS: usize = 20;
+/// How often, and after what pauses, the last state is offered to a disk that refuses it.
+const LAST_TRIES: u32 = 13;
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Opens what `start` names and trains to the end, or until told to stop.
 pub fn run(start: Start, commands: &Receiver<Command>, events: &Sender<Event>) -> Result<()> {
-    let mut session = Session::open(start, events)?;
+    let mut session = open(start, events)?;
     session.announce();
     session.train(commands)?;
-    session.finish()
+    session.finish(commands)
 }
 
-struct Session<'a> {
-    events: &'a Sender<Event>,
-    folder: RunFolder,
-    trainer: Trainer,
-    chosen: Chosen,
-    metrics: MetricsLog,
-    board: Option<EventWriter>,
-    basis: Option<PcaBasis>,
-    psnr: Option<f64>,
-    /// Seconds and pictures of earlier sessions and of this one.
-    trained_s: f64,
-    images: u64,
-    rate: Vec<Instant>,
-    began: Instant,
-    first_step: u64,
-    saved: Option<u64>,
+/// A run in this process.
+pub(super) struct Session<'a> {
+    pub recorder: Recorder<'a>,
+    pub trainer: Trainer,
+    pub chosen: Chosen,
+    /// What earlier sessions knew, kept up to date.
+    pub kept: RunState,
+    /// Held-out PSNR of the last preview, dB.
+    pub psnr: Option<f64>,
+    /// When the last steps ended.
+    pub rate: Vec<Instant>,
+    pub began: Instant,
+    /// Steps that were done before.
+    pub first_step: u64,
+    /// Step of the newest checkpoint on disk.
+    pub saved: Option<u64>,
 }
 
 /// What a checkpoint knows beside the trainer.
-#[derive(Default, serde::Serialize, serde::Deserialize)]
-struct RunState {
-    trained_s: f64,
-    images: u64,
-    basis: Option<PcaBasis>,
+#[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct RunState {
+    /// Seconds of training.
+    pub trained_s: f64,
+    /// Pictures seen.
+    pub images: u64,
+    /// Colours of the latent maps.
+    pub basis: Option<PcaBasis>,
 }
 
-/// Where a session writes.
-enum Place {
-    Fresh { out: Option<PathBuf>, name: String },
-    Existing(RunFolder, Box<Checkpoint>),
-}
-
-impl<'a> Session<'a> {
-    fn open(start: Start, events: &'a Sender<Event>) -> Result<Self> {
-        let (config, place, choice) = match start {
-            Start::New { config, out, name, device } => (*config, Place::Fresh { out, name }, device),
-            Start::Resume { folder, steps, device } => {
-                let folder = RunFolder::open_for_training(&folder)?;
-                let (config, checkpoint) = reopen(&folder, steps, events)?;
-                (config, Place::Existing(folder, Box::new(checkpoint)), device)
-            }
-        };
-        // A device or data that fail must not leave an empty run behind.
-        let chosen = device::choose(choice)?;
-        let dataset = Arc::new(Dataset::open(&source_of(&config), config.data.image_px)?);
-        let (folder, checkpoint) = match place {
-            Place::Fresh { out, name } => (RunFolder::create(out.as_deref(), &name)?, None),
-            Place::Existing(folder, checkpoint) => (folder, Some(*checkpoint)),
-        };
-        for problem in dataset.problems() {
-            let _ = events.send(Event::Warning(format!("skipped {problem}")));
-        }
-        let start_from = match config.vae.init_from.as_str() {
-            "" => None,
-            path => Some(vae_of_run(Path::new(path), &config.vae_config(), &chosen.device)?),
-        };
-        let step = checkpoint.as_ref().map_or(0, |c| c.step);
-        let text = config.to_toml()?;
-        let mut trainer = Trainer::new(config, dataset, &chosen, start_from, folder.path(), step)?;
-        // This file makes the folder a run: last, so that a run that cannot start is none.
-        write_atomically(&folder.config_path(), text.as_bytes())?;
-        let mut kept = RunState::default();
-        if let Some(checkpoint) = &checkpoint {
-            trainer.restore(checkpoint)?;
-            kept = serde_json::from_value(checkpoint.state["run"].clone()).unwrap_or_default();
-        }
-        let metrics = match checkpoint {
-            Some(_) => MetricsLog::resume(&folder.metrics_path(), step)?,
-            None => MetricsLog::new(&folder.metrics_path()),
-        };
-        let board = if step > 0 {
-            EventWriter::resume(folder.path(), step)
-        } else {
-            EventWriter::create(folder.path())
-        };
-        Ok(Self {
-            events,
-            chosen,
-            metrics,
-            board: board.ok(),
-            basis: kept.basis,
-            psnr: None,
-            trained_s: kept.trained_s,
-            images: kept.images,
-            rate: Vec::new(),
-            began: Instant::now(),
-            first_step: step,
-            saved: (step > 0).then_some(step),
-            trainer,
-            folder,
-        })
-    }
-
-    fn tell(&self, event: Event) {
-        // A listener that went away does not stop training.
-        let _ = self.events.send(event);
-    }
-
+impl Session<'_> {
     fn announce(&self) {
         let networks = &self.trainer.networks;
         let millions = |n: usize| format!("{:.2} M", n as f64 / 1e6);
@@ -146,8 +76,8 @@ impl<'a> Session<'a> {
             ),
         ];
         description.extend(self.trainer.batches().describe());
-        self.tell(Event::Started {
-            folder: self.folder.path().to_path_buf(),
+        self.recorder.tell(Event::Started {
+            folder: self.recorder.folder.path().to_path_buf(),
             device: format!("{}: {}", self.chosen.name, self.chosen.reason),
             description,
             step: self.trainer.step_number(),
@@ -179,12 +109,12 @@ impl<'a> Session<'a> {
         match command {
             Command::Pause => {
                 *paused = true;
-                self.tell(Event::Paused);
+                self.recorder.tell(Event::Paused);
             }
             Command::Resume => {
                 *paused = false;
                 self.rate.clear();
-                self.tell(Event::Resumed);
+                self.recorder.tell(Event::Resumed);
             }
             Command::Save => self.save(),
             Command::Preview => self.preview(),
@@ -195,199 +125,179 @@ impl<'a> Session<'a> {
 
     /// Changes a live value and notes it in the run's configuration.
     fn set(&mut self, setting: &str) {
-        let changed =
-            self.trainer.config.to_toml().and_then(|text| Config::parse(&text, &[setting.into()], "set"));
+        let before = &self.trainer.config;
+        let changed = before
+            .to_toml()
+            .and_then(|text| Config::parse(&text, &[setting.into()], "set"))
+            .and_then(|config| Ok((config.differences(before)?, config)));
         match changed {
-            Ok(config) => {
-                let frozen = (&self.trainer.config.vae, &self.trainer.config.sit, &self.trainer.config.data);
-                if frozen != (&config.vae, &config.sit, &config.data) {
-                    return self.tell(Event::Warning(format!("{setting}: cannot change while a run is on")));
+            Ok((keys, config)) => match keys.iter().find(|key| !is_live(key)) {
+                Some(key) => self.recorder.warn(format!("{key} cannot change while a run is on")),
+                None => {
+                    self.trainer.reconfigure(config);
+                    self.recorder.config(&self.trainer.config);
+                    self.recorder.warn(format!("step {}: {setting}", self.trainer.step_number()));
                 }
-                self.trainer.reconfigure(config);
-                let text = self.trainer.config.to_toml().unwrap_or_default();
-                self.warn_if(write_atomically(&self.folder.config_path(), text.as_bytes()));
-                self.tell(Event::Warning(format!("step {}: {setting}", self.trainer.step_number())));
-            }
-            Err(error) => self.tell(Event::Warning(error.to_string())),
+            },
+            Err(error) => self.recorder.warn(error.to_string()),
         }
     }
 
     fn one_step(&mut self) -> Result<()> {
         let began = Instant::now();
-        let reports = match self.trainer.step() {
-            Ok(reports) => reports,
-            Err(error) => {
-                let last = self.saved.map_or("none yet".into(), |step| format!("step {step}"));
-                return Err(Error::Training(format!("{error} (last checkpoint: {last})")));
-            }
-        };
-        self.trained_s += began.elapsed().as_secs_f64();
-        let Config { train, preview, .. } = &self.trainer.config;
-        self.images += (train.batch * train.accumulate) as u64;
-        let (checkpoint_every, preview_every, steps) = (train.checkpoint_every, preview.every, train.steps);
+        let reports = self.trainer.step();
+        self.kept.trained_s += began.elapsed().as_secs_f64();
+        self.kept.images += self.per_step();
+        self.report_all(reports)?;
+        if let Some(error) = self.trainer.take_trouble() {
+            self.recorder.warn(format!("{error}; what is not cached is computed again"));
+        }
         self.rate.push(Instant::now());
         if self.rate.len() > RATE_STEPS + 1 {
             self.rate.remove(0);
         }
-        for report in reports {
-            self.report(report);
-        }
+        let Config { train, preview, .. } = &self.trainer.config;
         let step = self.trainer.step_number();
-        if step < steps && step.is_multiple_of(preview_every) {
+        let is_due = |every: u64| step < train.steps && step.is_multiple_of(every);
+        let (preview_is_due, save_is_due) = (is_due(preview.every), is_due(train.checkpoint_every));
+        if preview_is_due {
             self.preview();
         }
-        if step < steps && step.is_multiple_of(checkpoint_every) {
+        if save_is_due {
+            // What the device has not told yet belongs before the checkpoint.
+            let reports = self.trainer.flush();
+            self.report_all(reports)?;
             self.save();
         }
         Ok(())
     }
 
+    /// Reports of steps; an error of training names the checkpoint that stands.
+    fn report_all(&mut self, reports: Result<Vec<StepReport>>) -> Result<()> {
+        let reports = reports.map_err(|error| {
+            let last = self.saved.map_or("none yet".into(), |step| format!("step {step}"));
+            Error::Training(format!("{error} (last checkpoint: {last})"))
+        })?;
+        reports.into_iter().for_each(|report| self.report(report));
+        Ok(())
+    }
+
+    /// Pictures of one step.
+    fn per_step(&self) -> u64 {
+        let train = &self.trainer.config.train;
+        (train.batch * train.accumulate) as u64
+    }
+
+    /// A row of metrics for `step`, which may lie a little back.
+    fn row(&self, step: u64, values: impl IntoIterator<Item = (&'static str, f64)>) -> Row {
+        let since = (self.trainer.step_number() - step) * self.per_step();
+        Row {
+            step,
+            wall_s: self.kept.trained_s,
+            images: self.kept.images.saturating_sub(since),
+            values: values.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        }
+    }
+
     /// Pictures a second over the last steps.
     fn images_per_s(&self) -> f64 {
-        let train = &self.trainer.config.train;
         let span = match (self.rate.first(), self.rate.last()) {
             (Some(first), Some(last)) if self.rate.len() > 1 => (*last - *first).as_secs_f64(),
             _ => return 0.0,
         };
-        ((self.rate.len() - 1) * train.batch * train.accumulate) as f64 / span.max(1e-9)
+        (self.rate.len() - 1) as f64 * self.per_step() as f64 / span.max(1e-9)
     }
 
     fn report(&mut self, report: StepReport) {
+        let StepReport { step, values, skipped } = report;
         let train = &self.trainer.config.train;
         let (steps, every) = (train.steps, train.metrics_every);
-        let per_step = (train.batch * train.accumulate) as f64;
-        let images_per_s = self.images_per_s();
-        if report.step.is_multiple_of(every) || report.skipped {
-            let values = report.values.iter().map(|(name, v)| (name.to_string(), f64::from(*v)));
-            let row = Row {
-                step: report.step,
-                wall_s: self.trained_s,
-                images: self.images,
-                values: values.collect(),
-            };
-            let logged = self.metrics.append(&row);
-            self.warn_if(logged);
-            let scalars = report.values.iter().map(|(name, v)| (*name, f64::from(*v)));
-            let written = self.board.as_mut().map(|board| board.scalars(report.step, scalars));
-            self.warn_if(written.unwrap_or(Ok(())));
+        if step.is_multiple_of(every) || skipped {
+            let row = self.row(step, values.iter().map(|(name, value)| (*name, f64::from(*value))));
+            self.recorder.row(&row);
         }
-        let left = steps.saturating_sub(report.step) as f64;
-        let eta_s = if images_per_s > 0.0 { left * per_step / images_per_s } else { 0.0 };
-        let StepReport { step, values, skipped } = report;
-        self.tell(Event::Step { step, steps, values, images_per_s, eta_s, skipped });
+        let images_per_s = self.images_per_s();
+        let left = steps.saturating_sub(step) as f64 * self.per_step() as f64;
+        let eta_s = if images_per_s > 0.0 { left / images_per_s } else { 0.0 };
+        self.recorder.tell(Event::Step { step, steps, values, images_per_s, eta_s, skipped });
     }
 
     fn preview(&mut self) {
         let step = self.trainer.step_number();
-        let preview = match self.trainer.preview(&mut self.basis) {
+        let preview = match self.trainer.preview(&mut self.kept.basis) {
             Ok(preview) => preview,
-            Err(error) => return self.warn_if(Err(error)),
+            Err(error) => return self.recorder.warn(format!("no preview: {error}; training goes on")),
         };
-        let made = std::fs::create_dir_all(self.folder.previews_dir())
-            .map_err(|e| Error::io("create", self.folder.previews_dir(), e));
-        self.warn_if(made);
-        let pictures =
-            [("reconstructions", Some(&preview.reconstructions)), ("samples", preview.samples.as_ref())];
-        for (name, picture) in pictures {
-            let Some(picture) = picture else { continue };
-            self.warn_if(picture.save_png(&self.folder.preview_path(name, step)));
-            let shown = picture.png_bytes().and_then(|png| match &mut self.board {
-                Some(board) => board.image(step, name, &png, picture.width, picture.height),
-                None => Ok(()),
-            });
-            self.warn_if(shown);
+        self.recorder.picture("reconstructions", step, &preview.reconstructions);
+        if let Some(samples) = &preview.samples {
+            self.recorder.picture("samples", step, samples);
         }
-        let row = Row {
-            step,
-            wall_s: self.trained_s,
-            images: self.images,
-            values: [("psnr_held_out".to_string(), preview.psnr)].into(),
-        };
-        let logged = self.metrics.append(&row);
-        self.warn_if(logged);
-        let written = self.board.as_mut().map(|b| b.scalars(step, [("psnr_held_out", preview.psnr)]));
-        self.warn_if(written.unwrap_or(Ok(())));
+        let row = self.row(step, [(PSNR, preview.psnr)]);
+        self.recorder.row(&row);
         self.psnr = Some(preview.psnr);
         self.rate.clear();
-        self.tell(Event::Preview { step, psnr: preview.psnr });
+        self.recorder.tell(Event::Preview { step, psnr: preview.psnr });
     }
 
     /// Writes a checkpoint. A disk that refuses is reported; the next save tries again.
     fn save(&mut self) {
-        let state = RunState { trained_s: self.trained_s, images: self.images, basis: self.basis.clone() };
-        let checkpoint = self.trainer.checkpoint(json!(state));
-        let train = &self.trainer.config.train;
-        let retention = Retention { keep_last: train.keep_last, keep_every: train.keep_every };
-        let made = std::fs::create_dir_all(self.folder.path())
-            .map_err(|e| Error::io("create", self.folder.path(), e));
-        let saved = made.and_then(|()| checkpoint.save(self.folder.path()));
-        match saved {
-            Ok(path) => {
-                self.saved = Some(checkpoint.step);
-                self.tell(Event::Saved { step: checkpoint.step, path });
-                self.warn_if(prune(self.folder.path(), &retention, &[]).map(|_| ()));
-            }
-            Err(error) => {
-                self.tell(Event::Warning(format!("{error}; training goes on, the next save tries again")));
-            }
+        let checkpoint = self.trainer.checkpoint(json!(self.kept));
+        if self.recorder.checkpoint(&checkpoint, &self.trainer.config) {
+            self.saved = Some(checkpoint.step);
         }
         self.rate.clear();
     }
 
-    fn warn_if(&self, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.tell(Event::Warning(format!("{error}; training goes on")));
+    /// Saves the last state. No later save would try again, so this one waits for a disk that
+    /// refuses, a minute or until told to stop.
+    fn save_last(&mut self, commands: &Receiver<Command>) {
+        let step = self.trainer.step_number();
+        for attempt in 1..=LAST_TRIES {
+            if self.saved == Some(step) {
+                return;
+            }
+            self.save();
+            if self.saved == Some(step) || attempt == LAST_TRIES {
+                return;
+            }
+            if attempt == 1 {
+                self.recorder.warn(
+                    "the last state waits a minute for the disk; make room, or stop again to give it up",
+                );
+            }
+            match commands.recv_timeout(LAST_PAUSE) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            }
         }
     }
 
     /// Last reports, previews and checkpoint.
-    fn finish(&mut self) -> Result<()> {
-        for report in self.trainer.flush()? {
-            self.report(report);
-        }
+    fn finish(&mut self, commands: &Receiver<Command>) -> Result<()> {
+        let reports = self.trainer.flush();
+        self.report_all(reports)?;
         let (step, steps) = (self.trainer.step_number(), self.trainer.config.train.steps);
         let elapsed = self.began.elapsed().as_secs_f64();
-        if step == steps {
+        if step == steps && step > self.first_step {
             self.preview();
         }
+        self.save_last(commands);
+        self.recorder.report(&self.trainer.config, &self.chosen.name);
+        let folder = self.recorder.folder.path().to_path_buf();
         if self.saved != Some(step) {
-            self.save();
+            return Err(Error::Training(format!(
+                "the last state (step {step}) could not be saved in {}; see the warnings above",
+                folder.display()
+            )));
         }
-        let report = report::of_run(&self.folder, &self.trainer.config, &self.chosen.name);
-        self.warn_if(report);
-        let done = (step - self.first_step) as f64
-            * (self.trainer.config.train.batch * self.trainer.config.train.accumulate) as f64;
-        self.tell(Event::Finished {
+        self.recorder.tell(Event::Finished {
             step,
             steps,
-            folder: self.folder.path().to_path_buf(),
+            folder,
             psnr: self.psnr,
-            images_per_s: done / elapsed.max(1e-9),
+            images_per_s: (step - self.first_step) as f64 * self.per_step() as f64 / elapsed.max(1e-9),
             waited_s: self.trainer.waited().as_secs_f64(),
         });
-        if self.saved == Some(step) {
-            return Ok(());
-        }
-        Err(Error::Training(format!(
-            "the last state (step {step}) could not be saved in {}; see the warnings above",
-            self.folder.path().display()
-        )))
+        Ok(())
     }
-}
-
-fn source_of(config: &Config) -> DataSource {
-    match config.data.source.as_str() {
-        "embedded" => DataSource::Embedded,
-        path => DataSource::Path(path.into()),
-    }
-}
-
-/// Configuration and newest whole checkpoint of a run that goes on, perhaps to another last step.
-fn reopen(folder: &RunFolder, steps: Option<u64>, events: &Sender<Event>) -> Result<(Config, Checkpoint)> {
-    let (mut config, checkpoint) = newest(folder, |broken| {
-        let line = format!("passed over {}: {}", broken.path.display(), broken.reason);
-        let _ = events.send(Event::Warning(line));
-    })?;
-    config.train.steps = steps.unwrap_or(config.train.steps);
-    Ok((config, checkpoint))
 }

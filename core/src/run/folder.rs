@@ -22,6 +22,8 @@ const LOCK: &str = "run.lock";
 pub struct RunFolder {
     path: PathBuf,
     lock: Option<File>,
+    /// Folders that were made for this run, inner ones first; they go again if it never starts.
+    made: Vec<PathBuf>,
 }
 
 impl RunFolder {
@@ -41,6 +43,7 @@ impl RunFolder {
     /// # Errors
     /// When the folder cannot be made.
     pub fn create_in(parent: &Path, name_hint: &str) -> Result<RunFolder> {
+        let mut made = missing_folders(parent);
         fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
         let hint = plain_name(name_hint);
         let mut number = next_number(parent, &hint)?;
@@ -48,7 +51,10 @@ impl RunFolder {
             let path = parent.join(format!("{hint}-{number:03}"));
             // Making the folder is what claims the number: two processes cannot both succeed.
             match fs::create_dir(&path) {
-                Ok(()) => return Self::prepare(path),
+                Ok(()) => {
+                    made.insert(0, path.clone());
+                    return Self { path, lock: None, made }.prepared();
+                }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(Error::io("create", path, e)),
             }
@@ -59,25 +65,30 @@ impl RunFolder {
         if path.exists() && !path.is_dir() {
             return Err(Error::file(path, "is a file; a run needs a folder"));
         }
+        let made = missing_folders(path);
         fs::create_dir_all(path).map_err(|e| Error::io("create", path, e))?;
-        let lock = lock(path)?;
-        if is_run(path) {
+        Self { path: path.to_path_buf(), lock: None, made }.prepared()
+    }
+
+    /// Locks a folder for a new run and makes the folders in it.
+    fn prepared(mut self) -> Result<RunFolder> {
+        self.lock = lock(&self.path)?;
+        if is_run(&self.path) {
             let reason = "already holds a run; use --resume to go on with it, or another --out";
-            return Err(Error::file(path, reason));
+            return Err(Error::file(&self.path, reason));
         }
-        Self { path: path.to_path_buf(), lock }.with_folders()
-    }
-
-    fn prepare(path: PathBuf) -> Result<RunFolder> {
-        let lock = lock(&path)?;
-        Self { path, lock }.with_folders()
-    }
-
-    fn with_folders(self) -> Result<RunFolder> {
-        for folder in [self.previews_dir(), self.checkpoints_dir()] {
-            fs::create_dir_all(&folder).map_err(|e| Error::io("create", folder, e))?;
-        }
+        self.make_folders()?;
         Ok(self)
+    }
+
+    fn make_folders(&mut self) -> Result<()> {
+        for folder in [self.previews_dir(), self.checkpoints_dir()] {
+            if !folder.is_dir() {
+                fs::create_dir(&folder).map_err(|e| Error::io("create", &folder, e))?;
+                self.made.insert(0, folder);
+            }
+        }
+        Ok(())
     }
 
     /// Opens an existing run for reading; takes no lock and changes nothing.
@@ -92,7 +103,7 @@ impl RunFolder {
             let reason = format!("not a run folder (neither {CONFIG} nor {METRICS} nor a checkpoint in it)");
             return Err(Error::file(path, reason));
         }
-        Ok(RunFolder { path: path.to_path_buf(), lock: None })
+        Ok(RunFolder { path: path.to_path_buf(), lock: None, made: Vec::new() })
     }
 
     /// Opens an existing run to train on in it: locks it and clears away what a crash left over.
@@ -103,7 +114,20 @@ impl RunFolder {
         let mut run = Self::open(path)?;
         run.lock = lock(path)?;
         clean_leftovers(path)?;
-        run.with_folders()
+        run.make_folders()?;
+        Ok(run)
+    }
+
+    /// Makes a folder that vanished under a running training anew, and locks it again.
+    ///
+    /// # Errors
+    /// When it cannot be made or locked.
+    pub fn remake(&mut self) -> Result<()> {
+        fs::create_dir_all(&self.path).map_err(|e| Error::io("create", &self.path, e))?;
+        if !self.path.join(LOCK).exists() {
+            self.lock = lock(&self.path)?;
+        }
+        self.make_folders()
     }
 
     /// The folder itself; TensorBoard's event files and the checkpoints go by it.
@@ -161,6 +185,26 @@ impl RunFolder {
         found.sort();
         Ok(found)
     }
+}
+
+impl Drop for RunFolder {
+    /// A run that never started leaves nothing: what was made for it goes, as far as it is empty.
+    fn drop(&mut self) {
+        if self.lock.is_none() || is_run(&self.path) {
+            return;
+        }
+        let _ = fs::remove_file(self.path.join(LOCK));
+        for folder in &self.made {
+            // Only an empty folder can be removed so.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// The folders of `path` that do not exist, innermost first.
+fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    let named = |folder: &&Path| !folder.as_os_str().is_empty();
+    path.ancestors().filter(named).take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect()
 }
 
 /// A configuration, metrics or a checkpoint make a folder a run; empty folders do not.
@@ -240,7 +284,8 @@ mod tests {
         let out = dir.path().join("a/b");
         let run = RunFolder::create(Some(&out), "x").unwrap();
         drop(run);
-        // Nothing was written yet, so the same --out may be used again.
+        // Nothing was written yet, so nothing stays and the same --out may be used again.
+        assert!(!dir.path().join("a").exists());
         let run = RunFolder::create(Some(&out), "x").unwrap();
         fs::write(run.config_path(), "seed = 1\n").unwrap();
         drop(run);

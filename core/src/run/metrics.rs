@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -47,17 +47,17 @@ impl MetricsLog {
         Self { path: path.to_path_buf(), waiting: VecDeque::new(), dropped_rows: 0, good_bytes: None }
     }
 
-    /// A log that goes on after `step`: later rows and torn lines are cut from the file first.
+    /// A log that goes on: rows that are not kept and torn lines are cut from the file first.
     ///
     /// # Errors
     /// When the file cannot be read or rewritten.
-    pub fn resume(path: &Path, step: u64) -> Result<Self> {
+    pub fn resume(path: &Path, is_kept: impl Fn(&Row) -> bool) -> Result<Self> {
         if path.exists() {
             let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
             let mut kept = Vec::with_capacity(bytes.len());
             for line in bytes.split_inclusive(|byte| *byte == b'\n') {
                 let is_whole = line.ends_with(b"\n");
-                if is_whole && parse_line(line).is_some_and(|row| row.step <= step) {
+                if is_whole && parse_line(line).is_some_and(|row| is_kept(&row)) {
                     kept.extend_from_slice(line);
                 }
             }
@@ -102,6 +102,18 @@ impl MetricsLog {
                 self.good_bytes = before;
                 Err(Error::io("append to", &self.path, e))
             }
+        }
+    }
+
+    /// Makes the rows so far durable.
+    ///
+    /// # Errors
+    /// When the disk refuses, or rows still wait; no rows at all are no error.
+    pub fn sync(&mut self) -> Result<()> {
+        self.flush()?;
+        match File::open(&self.path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            opened => opened.and_then(|file| file.sync_all()).map_err(|e| Error::io("sync", &self.path, e)),
         }
     }
 
@@ -218,7 +230,7 @@ mod tests {
         torn.extend_from_slice(br#"{"step":8,"wall_"#);
         fs::write(&two, torn).unwrap();
         assert_eq!(read(&two).unwrap().len(), 7);
-        let mut log = MetricsLog::resume(&two, 5).unwrap();
+        let mut log = MetricsLog::resume(&two, |row| row.step <= 5).unwrap();
         assert_eq!(read(&two).unwrap().len(), 5);
         (6..=10).for_each(|step| log.append(&row(step)).unwrap());
         assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
@@ -229,7 +241,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m");
         fs::write(&path, r#"{"step":1,"wall_s":0,"images":0}"#).unwrap();
-        let mut log = MetricsLog::resume(&path, 5).unwrap();
+        let mut log = MetricsLog::resume(&path, |_| true).unwrap();
         log.append(&row(2)).unwrap();
         assert_eq!(read(&path).unwrap(), [row(2)]);
     }
@@ -286,7 +298,7 @@ mod tests {
         let path = dir.path().join("m");
         fs::write(&path, "{\"step\":1,\"wall_s\":0,\"images\":0}\nrubbish\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("line 2"));
-        assert_eq!(MetricsLog::resume(&path, 9).unwrap().num_waiting(), 0);
+        assert_eq!(MetricsLog::resume(&path, |_| true).unwrap().num_waiting(), 0);
         assert_eq!(read(&path).unwrap().len(), 1);
     }
 }

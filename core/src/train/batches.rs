@@ -10,7 +10,7 @@ use super::cache::{ImageCache, Precision};
 use super::step::Examples;
 use crate::align::Teacher;
 use crate::data::{Batch, Dataset, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::params::host;
 use crate::vae::Vae;
 
@@ -71,18 +71,21 @@ impl Batches {
         teacher.chain(self.latents.iter().map(|(_, cache)| line("cached latents", cache))).collect()
     }
 
+    /// What a disk refused to keep of the caches, told once for each.
+    pub fn take_trouble(&mut self) -> Option<Error> {
+        let teacher = self.teacher.as_mut().and_then(|(_, cache)| cache.take_trouble());
+        teacher.or_else(|| self.latents.as_mut().and_then(|(_, cache)| cache.take_trouble()))
+    }
+
     /// The examples of a batch.
-    ///
-    /// # Errors
-    /// When a cache file fails.
-    pub fn examples(&mut self, batch: &Batch) -> Result<Examples> {
+    pub fn examples(&mut self, batch: &Batch) -> Examples {
         let px = self.dataset.image_px();
         let count = batch.labels.len();
         let images = pictures(&batch.images, count, px, &self.device);
         let mut features = Vec::new();
         if let Some((teacher, cache)) = &mut self.teacher {
             let record = |images: Tensor<4>| host(teacher.features(images));
-            let values = cached(cache, batch, px, &self.device, record)?;
+            let values = cached(cache, batch, px, &self.device, record);
             let shape = [count, teacher.grid() * teacher.grid(), teacher.channels()];
             features.push(Tensor::from_data(TensorData::new(values, shape), &self.device));
         }
@@ -93,12 +96,12 @@ impl Batches {
                 let posterior = vae.encode(images);
                 host(Tensor::cat(vec![posterior.mean.clone(), posterior.std()], 1))
             };
-            let values = cached(cache, batch, px, &self.device, record)?;
+            let values = cached(cache, batch, px, &self.device, record);
             let both =
                 Tensor::<4>::from_data(TensorData::new(values, [count, 2 * z, side, side]), &self.device);
             moments = Some((both.clone().narrow(1, 0, z), both.narrow(1, z, z)));
         }
-        Ok(Examples { images, moments, labels: batch.labels.clone(), features })
+        Examples { images, moments, labels: batch.labels.clone(), features }
     }
 
     /// Mean and standard deviation of each latent channel over a part of the training pictures.
@@ -154,21 +157,18 @@ fn cached(
     px: usize,
     device: &Device,
     record: impl Fn(Tensor<4>) -> Vec<f32>,
-) -> Result<Vec<f32>> {
+) -> Vec<f32> {
     let keys: Vec<_> = batch.indices.iter().copied().zip(batch.flipped.iter().copied()).collect();
-    let missing: Vec<usize> = (0..keys.len()).filter(|&i| !cache.has(keys[i].0, keys[i].1)).collect();
+    let mut records: Vec<_> = keys.iter().map(|&(index, flipped)| cache.get(index, flipped)).collect();
+    let missing: Vec<usize> = (0..keys.len()).filter(|&i| records[i].is_none()).collect();
     if !missing.is_empty() {
         let size = 3 * px * px;
         let planar: Vec<u8> =
             missing.iter().flat_map(|&i| &batch.images[i * size..(i + 1) * size]).copied().collect();
         let values = record(pictures(&planar, missing.len(), px, device));
         for (&i, values) in missing.iter().zip(values.chunks_exact(values.len() / missing.len())) {
-            cache.put(keys[i].0, keys[i].1, values)?;
+            records[i] = Some(cache.put(keys[i].0, keys[i].1, values));
         }
     }
-    let mut all = Vec::new();
-    for &(index, flipped) in &keys {
-        cache.get(index, flipped, &mut all)?;
-    }
-    Ok(all)
+    records.into_iter().flatten().flatten().collect()
 }

@@ -3,7 +3,8 @@
 //!
 //! Values are stored as f16 or f32, in memory while they fit the budget, else in one file of the
 //! run folder. A value is always used as it was stored, also when it was just computed, so a
-//! resumed run sees the same numbers.
+//! resumed run sees the same numbers. It is only a cache: what a disk refuses to keep or to give
+//! back is computed again, and told once.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -37,6 +38,15 @@ pub struct ImageCache {
     store: Store,
     values: usize,
     precision: Precision,
+    trouble: Trouble,
+}
+
+/// What a disk refused.
+#[derive(Debug)]
+enum Trouble {
+    None,
+    New(Error),
+    Told,
 }
 
 impl ImageCache {
@@ -60,7 +70,7 @@ impl ImageCache {
                 .map_err(|e| Error::io("create", spill, e))?;
             Store::Disk { file, path: spill.to_path_buf(), filled: vec![false; slots] }
         };
-        Ok(Self { store, values, precision })
+        Ok(Self { store, values, precision, trouble: Trouble::None })
     }
 
     /// Size when full, in bytes.
@@ -86,57 +96,61 @@ impl ImageCache {
         if flipped { slots / 2 + index } else { index }
     }
 
-    /// Whether the picture's values are there.
-    pub fn has(&self, index: usize, flipped: bool) -> bool {
-        let slot = self.slot(index, flipped);
-        match &self.store {
-            Store::Memory(slots) => slots[slot].is_some(),
-            Store::Disk { filled, .. } => filled[slot],
-        }
-    }
-
-    /// Stores the values of a picture.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn put(&mut self, index: usize, flipped: bool, values: &[f32]) -> Result<()> {
+    /// Stores the values of a picture, and gives them as they will come back.
+    pub fn put(&mut self, index: usize, flipped: bool, values: &[f32]) -> Vec<f32> {
         assert_eq!(values.len(), self.values, "a record of the cache");
         let slot = self.slot(index, flipped);
         let bytes = encode(values, self.precision);
+        let stored = decode(&bytes, self.precision);
         match &mut self.store {
             Store::Memory(slots) => slots[slot] = Some(bytes.into_boxed_slice()),
             Store::Disk { file, path, filled } => {
                 let at = slot as u64 * bytes.len() as u64;
-                file.seek(SeekFrom::Start(at))
-                    .and_then(|_| file.write_all(&bytes))
-                    .map_err(|e| Error::io("write", &*path, e))?;
-                filled[slot] = true;
+                let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&bytes));
+                filled[slot] = written.is_ok();
+                self.trouble.note(written.map_err(|e| Error::io("write", &*path, e)));
             }
         }
-        Ok(())
+        stored
     }
 
-    /// Appends the values of a picture to `out`; the picture must be [there](Self::has).
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn get(&mut self, index: usize, flipped: bool, out: &mut Vec<f32>) -> Result<()> {
+    /// The values of a picture, if they are there.
+    pub fn get(&mut self, index: usize, flipped: bool) -> Option<Vec<f32>> {
         let slot = self.slot(index, flipped);
         let length = record_bytes(self.values, self.precision);
         match &mut self.store {
-            Store::Memory(slots) => {
-                let bytes = slots[slot].as_deref().unwrap_or_default();
-                decode(bytes, self.precision, out);
-            }
-            Store::Disk { file, path, .. } => {
+            Store::Memory(slots) => slots[slot].as_deref().map(|bytes| decode(bytes, self.precision)),
+            Store::Disk { file, path, filled } => {
+                if !filled[slot] {
+                    return None;
+                }
                 let mut bytes = vec![0; length];
-                file.seek(SeekFrom::Start(slot as u64 * length as u64))
-                    .and_then(|_| file.read_exact(&mut bytes))
-                    .map_err(|e| Error::io("read", &*path, e))?;
-                decode(&bytes, self.precision, out);
+                let at = SeekFrom::Start(slot as u64 * length as u64);
+                let read = file.seek(at).and_then(|_| file.read_exact(&mut bytes));
+                filled[slot] = read.is_ok();
+                self.trouble.note(read.map_err(|e| Error::io("read", &*path, e)));
+                filled[slot].then(|| decode(&bytes, self.precision))
             }
         }
-        Ok(())
+    }
+
+    /// The first thing that the disk refused, once.
+    pub fn take_trouble(&mut self) -> Option<Error> {
+        match std::mem::replace(&mut self.trouble, Trouble::Told) {
+            Trouble::New(error) => Some(error),
+            before => {
+                self.trouble = before;
+                None
+            }
+        }
+    }
+}
+
+impl Trouble {
+    fn note(&mut self, outcome: Result<()>) {
+        if let (Self::None, Err(error)) = (&*self, outcome) {
+            *self = Self::New(error);
+        }
     }
 }
 
@@ -160,12 +174,10 @@ fn encode(values: &[f32], precision: Precision) -> Vec<u8> {
     }
 }
 
-fn decode(bytes: &[u8], precision: Precision, out: &mut Vec<f32>) {
+fn decode(bytes: &[u8], precision: Precision) -> Vec<f32> {
     match precision {
-        Precision::Half => {
-            out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()));
-        }
-        Precision::Full => out.extend(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b))),
+        Precision::Half => bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+        Precision::Full => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
     }
 }
 
@@ -180,15 +192,38 @@ mod tests {
             let mut cache =
                 ImageCache::new(images, true, 5, Precision::Full, &folder.path().join("cache")).unwrap();
             assert_eq!(cache.on_disk(), images > 3);
-            assert!(!cache.has(2, true));
-            cache.put(2, true, &[1.0, 2.0, 3.0, 4.0, 0.1]).unwrap();
-            cache.put(1, false, &[5.0; 5]).unwrap();
-            let mut out = Vec::new();
-            cache.get(2, true, &mut out).unwrap();
-            cache.get(1, false, &mut out).unwrap();
-            assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 0.1, 5.0, 5.0, 5.0, 5.0, 5.0]);
-            assert!(cache.has(2, true) && !cache.has(2, false));
+            assert_eq!(cache.get(2, true), None);
+            let values = [1.0, 2.0, 3.0, 4.0, 0.1];
+            assert_eq!(cache.put(2, true, &values), values);
+            cache.put(1, false, &[5.0; 5]);
+            assert_eq!(cache.get(2, true).unwrap(), values);
+            assert_eq!(cache.get(1, false).unwrap(), [5.0; 5]);
+            assert_eq!(cache.get(2, false), None);
+            assert!(cache.take_trouble().is_none());
         }
         assert!(!folder.path().join("cache").exists(), "the spill file goes with the cache");
+    }
+
+    #[test]
+    fn values_are_used_as_they_were_stored() {
+        let mut cache = ImageCache::new(1, false, 1, Precision::Half, Path::new("")).unwrap();
+        let stored = cache.put(0, false, &[0.1]);
+        assert_eq!(stored, [f16::from_f32(0.1).to_f32()]);
+        assert_eq!(cache.get(0, false).unwrap(), stored);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_only_means_computing_again() {
+        // Every write to this device fails for want of space.
+        let file = File::options().read(true).write(true).open("/dev/full").unwrap();
+        let store = Store::Disk { file, path: "full".into(), filled: vec![false; 2] };
+        let mut cache = ImageCache { store, values: 2, precision: Precision::Full, trouble: Trouble::None };
+        assert_eq!(cache.put(0, false, &[1.0, 2.0]), [1.0, 2.0]);
+        assert_eq!(cache.get(0, false), None);
+        let told = cache.take_trouble().unwrap().to_string();
+        assert!(told.starts_with("cannot write full: No space left"), "{told}");
+        cache.put(1, false, &[1.0, 2.0]);
+        assert!(cache.take_trouble().is_none(), "told once");
     }
 }

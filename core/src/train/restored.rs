@@ -41,14 +41,22 @@ impl Restored {
     }
 }
 
+/// The configuration of a run.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub fn config_of(folder: &RunFolder) -> Result<Config> {
+    let path = folder.config_path();
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+    Config::parse(&text, &[], &path.display().to_string())
+}
+
 /// Configuration and newest whole checkpoint of a run; `passed_over` hears of broken ones.
 ///
 /// # Errors
 /// A configuration that cannot be read, or no whole checkpoint.
 pub fn newest(folder: &RunFolder, passed_over: impl Fn(&PassedOver)) -> Result<(Config, Checkpoint)> {
-    let path = folder.config_path();
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-    let config = Config::parse(&text, &[], &path.display().to_string())?;
+    let config = config_of(folder)?;
     let latest = latest_complete(folder.path())?;
     latest.passed_over.iter().for_each(passed_over);
     let (_, newest) = latest.newest.ok_or_else(|| {
@@ -63,6 +71,14 @@ pub fn newest(folder: &RunFolder, passed_over: impl Fn(&PassedOver)) -> Result<(
 /// As [`newest`], or an autoencoder of another shape.
 pub fn vae_of_run(path: &Path, config: &VaeConfig, device: &Device) -> Result<Vae> {
     let (_, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
+    vae_of_checkpoint(&checkpoint, config, device)
+}
+
+/// The autoencoder in a checkpoint, which must have the geometry `config`.
+///
+/// # Errors
+/// An autoencoder of another shape.
+pub fn vae_of_checkpoint(checkpoint: &Checkpoint, config: &VaeConfig, device: &Device) -> Result<Vae> {
     let mut vae = Vae::new(config, 0, device)?;
     restore(&mut vae, checkpoint.files.get("vae").map(Vec::as_slice).unwrap_or_default(), device)?;
     Ok(vae)

@@ -12,66 +12,19 @@
 //! is not finite) can be dropped whole.
 
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
 use super::draws::Draws;
 use super::optim::Gradients;
 use crate::align::alignment_loss;
+pub use crate::config::{LossWeights, Method};
 use crate::kernel::optimizer::Gate;
 use crate::latent_norm::LatentStats;
 use crate::params::{self, host};
 use crate::sit::{Path, Sit, SitOutput};
 use crate::vae::discriminator::{BatchStats, Discriminator, hinge_loss};
-use crate::vae::loss::{PerceptualInput, VaeLoss, VaeLossWeights, vae_loss};
+use crate::vae::loss::{PerceptualInput, VaeLoss, vae_loss};
 use crate::vae::perceptual::Lpips;
 use crate::vae::{Posterior, Vae};
-
-/// What is trained, and how the gradients flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Autoencoder and transformer together, joined by alignment (REPA-E).
-    RepaE,
-    /// Transformer alone, with alignment, on a frozen autoencoder (REPA).
-    Repa,
-    /// Transformer alone, without alignment (SiT).
-    Vanilla,
-    /// Both together with the diffusion loss let into the autoencoder: exists to show the collapse.
-    Naive,
-    /// The autoencoder alone.
-    Vae,
-}
-
-impl Method {
-    /// All methods, in the order help shows them.
-    pub const ALL: [Self; 5] = [Self::RepaE, Self::Repa, Self::Vanilla, Self::Naive, Self::Vae];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RepaE => "repa-e",
-            Self::Repa => "repa",
-            Self::Vanilla => "vanilla",
-            Self::Naive => "naive",
-            Self::Vae => "vae",
-        }
-    }
-
-    /// Whether the autoencoder (and with it the discriminator) is trained.
-    pub fn trains_vae(self) -> bool {
-        matches!(self, Self::RepaE | Self::Naive | Self::Vae)
-    }
-
-    /// Whether the transformer is trained.
-    pub fn trains_sit(self) -> bool {
-        self != Self::Vae
-    }
-
-    /// Whether teacher features are used.
-    pub fn aligns(self) -> bool {
-        matches!(self, Self::RepaE | Self::Repa | Self::Naive)
-    }
-}
 
 /// The trained networks.
 #[derive(Clone, Debug)]
@@ -82,17 +35,6 @@ pub struct Networks {
     pub sit: Sit,
     /// The critic of reconstructions.
     pub discriminator: Discriminator,
-}
-
-/// Weights of the losses; may change while training runs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossWeights {
-    /// Terms of the autoencoder.
-    pub vae: VaeLossWeights,
-    /// Of alignment in the autoencoder pass.
-    pub vae_align: f64,
-    /// Of alignment in the transformer pass.
-    pub sit_align: f64,
 }
 
 /// What stays the same from step to step.
@@ -106,6 +48,9 @@ pub struct StepContext {
     pub weights: LossWeights,
     /// The frozen perceptual network and how pictures reach it.
     pub lpips: (Lpips, PerceptualInput),
+    /// Whether the autoencoder's look through the frozen discriminator counts in the discriminator's
+    /// running statistics, as in the reference: three updates a step in place of two.
+    pub counts_frozen_pass: bool,
 }
 
 /// One micro-batch on the device.
@@ -235,10 +180,11 @@ fn reconstruct(
     let posterior: Posterior = vae.encode(examples.images.clone());
     let z = posterior.sample(draws.posterior_noise.clone());
     let recon = vae.decode(z.clone());
-    // The frozen pass through the discriminator counts in its running statistics, as in the reference.
     let logits = (context.weights.vae.adversarial != 0.0).then(|| {
         let (logits, seen) = networks.discriminator.forward(recon.clone());
-        outcome.seen.discriminator.push(seen);
+        if context.counts_frozen_pass {
+            outcome.seen.discriminator.push(seen);
+        }
         logits
     });
     let (lpips, input) = &context.lpips;

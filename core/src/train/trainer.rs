@@ -4,6 +4,7 @@
 //! before anything changes, on a GPU a [`Gate`] decides on the device, and the host hears of it
 //! with the next read. Three such steps in a row end the run.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -13,10 +14,11 @@ use super::draws::Draws;
 use super::ema::Ema;
 use super::optim::{Gradients, OptimizerState};
 use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
-use crate::config::Config;
+use crate::config::{Config, LossSection};
 use crate::data::{Dataset, Loader};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
+use crate::formats::safetensors::TensorFile;
 use crate::kernel::optimizer::Gate;
 use crate::sit::Sit;
 use crate::vae::Vae;
@@ -81,7 +83,7 @@ impl Trainer {
         dataset: Arc<Dataset>,
         chosen: &Chosen,
         start_from: Option<Vae>,
-        folder: &std::path::Path,
+        folder: &Path,
         first_step: u64,
     ) -> Result<Self> {
         let device = chosen.device.clone();
@@ -118,7 +120,7 @@ impl Trainer {
             let (mean, std) = batches.latent_stats(&vae);
             sit.latent_norm.set_stats(&mean, &std);
         }
-        let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex()?, &device)?;
+        let lpips = perceptual(&config.loss, &device)?;
         let input = PerceptualInput { px: config.loss.perceptual_px, range: config.loss.perceptual_range };
         let micro = config.train.accumulate as u64;
         let loader = Loader::new(dataset, config.train.batch, seed, flip, first_step * micro);
@@ -135,6 +137,7 @@ impl Trainer {
                 path: config.sit.path,
                 weights: config.loss_weights(),
                 lpips: (lpips, input),
+                counts_frozen_pass: config.discriminator.count_frozen_pass,
             },
             networks,
             batches,
@@ -163,6 +166,11 @@ impl Trainer {
         (&self.context.lpips.0, self.context.lpips.1)
     }
 
+    /// What a disk refused to keep of the caches, told once for each.
+    pub fn take_trouble(&mut self) -> Option<Error> {
+        self.batches.take_trouble()
+    }
+
     /// Where the tensors live.
     pub fn device(&self) -> &Device {
         &self.device
@@ -189,7 +197,7 @@ impl Trainer {
         let mut outcome = StepOutcome::default();
         for m in 0..micro {
             let batch = self.loader.next()?;
-            let examples = self.batches.examples(&batch)?;
+            let examples = self.batches.examples(&batch);
             let draws = self.draws(self.step * micro as u64 + m as u64, examples.labels.len());
             let part = step::run(&self.networks, &self.context, &examples, &draws);
             if m == 0 { outcome = part } else { outcome.add(part) }
@@ -255,14 +263,14 @@ impl Trainer {
     /// Computes what is cached of the pictures of the next `steps` steps, without training on them.
     ///
     /// # Errors
-    /// When pictures cannot be read or a cache fails.
+    /// When pictures cannot be read.
     pub fn warm_caches(&mut self, steps: u64) -> Result<()> {
         let Config { train, data, .. } = &self.config;
         let first = self.step * train.accumulate as u64;
         let dataset = self.batches.dataset().clone();
         let mut loader = Loader::new(dataset, train.batch, train.seed, data.flip, first);
         for _ in 0..steps * train.accumulate as u64 {
-            self.batches.examples(&loader.next()?)?;
+            self.batches.examples(&loader.next()?);
         }
         Ok(())
     }
@@ -296,6 +304,28 @@ impl Trainer {
             self.ema.update(&self.networks.sit, self.config.ema_decay(done), gate);
         }
     }
+}
+
+/// The perceptual network that a configuration names.
+fn perceptual(loss: &LossSection, device: &Device) -> Result<Lpips> {
+    let (network, path) = (loss.perceptual_network, Path::new(&loss.perceptual_weights));
+    let file = match network {
+        _ if !loss.perceptual_weights.is_empty() => TensorFile::open(path)?,
+        Backbone::Alex => weights::lpips_alex()?,
+        Backbone::Vgg => {
+            return Err(Error::Config(
+                "loss.perceptual_network = vgg needs weights that do not come with the program: name a file \
+                 with --set loss.perceptual_weights=FILE.safetensors, or take --set loss.perceptual_network=alex"
+                    .into(),
+            ));
+        }
+    };
+    Lpips::load(network, &file, device).map_err(|error| match loss.perceptual_weights.as_str() {
+        "" => error,
+        path => {
+            Error::file(path, format!("not the LPIPS network that loss.perceptual_network names: {error}"))
+        }
+    })
 }
 
 /// Global gradient norms of a step.

@@ -1,0 +1,169 @@
+//! How a session begins: folder, device, pictures, networks, and for a run that goes on its last
+//! checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use burn::tensor::Device;
+
+use super::message::{Event, Start};
+use super::recorder::Recorder;
+use super::session::{RunState, Session};
+use crate::config::Config;
+use crate::data::{DataSource, Dataset, Problem};
+use crate::device;
+use crate::error::{Error, Result};
+use crate::run::{Checkpoint, RunFolder, disk::write_atomically, latest_complete};
+use crate::train::Trainer;
+use crate::train::restored::{config_of, vae_of_checkpoint, vae_of_run};
+use crate::vae::Vae;
+
+/// Skipped pictures that are named to a person; `skipped.txt` names them all.
+const NAMED: usize = 5;
+const SKIPPED: &str = "skipped.txt";
+
+/// Where a session writes.
+enum Place {
+    Fresh { out: Option<PathBuf>, name: String },
+    Existing(RunFolder, Option<Box<Checkpoint>>),
+}
+
+/// Opens what `start` names, ready for its first step.
+///
+/// # Errors
+/// Whatever a person gave that cannot be used, in one line. A run that cannot start leaves no folder.
+pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> {
+    let (config, place, choice) = match start {
+        Start::New { config, out, name, device } => {
+            (config.with_absolute_paths()?, Place::Fresh { out, name }, device)
+        }
+        Start::Resume { folder, steps, device } => {
+            let folder = RunFolder::open_for_training(&folder)?;
+            let (config, checkpoint) = reopen(&folder, steps, events)?;
+            (config, Place::Existing(folder, checkpoint.map(Box::new)), device)
+        }
+    };
+    let resumed = matches!(place, Place::Existing(..));
+    // First the folder: whether it can be written is known at once, pictures take a while.
+    let (folder, checkpoint) = match place {
+        Place::Fresh { out, name } => (RunFolder::create(out.as_deref(), &name)?, None),
+        Place::Existing(folder, checkpoint) => (folder, checkpoint),
+    };
+    let chosen = device::choose(choice)?;
+    let dataset = open_pictures(&config, &folder, resumed)?;
+    let skipped = dataset.problems().to_vec();
+    let start_from = start_from(&config, checkpoint.as_ref(), &chosen.device)?;
+    let step = checkpoint.as_ref().map_or(0, |c| c.step);
+    let text = config.to_toml()?;
+    let mut trainer = Trainer::new(config, Arc::new(dataset), &chosen, start_from, folder.path(), step)?;
+    // This file makes the folder a run: last, so that a run that cannot start is none.
+    write_atomically(&folder.config_path(), text.as_bytes())?;
+    tell_skipped(&skipped, &folder, events);
+    let mut kept = RunState::default();
+    if let Some(checkpoint) = &checkpoint {
+        trainer.restore(checkpoint)?;
+        kept = serde_json::from_value(checkpoint.state["run"].clone()).unwrap_or_default();
+    }
+    Ok(Session {
+        recorder: Recorder::new(folder, step, &trainer.config, events)?,
+        chosen,
+        kept,
+        psnr: None,
+        rate: Vec::new(),
+        began: Instant::now(),
+        first_step: step,
+        saved: (step > 0).then_some(step),
+        trainer,
+    })
+}
+
+/// Configuration and newest whole checkpoint of a run that goes on, perhaps to another last step.
+/// A run that was cut off before its first checkpoint has none and begins anew.
+fn reopen(
+    folder: &RunFolder,
+    steps: Option<u64>,
+    events: &Sender<Event>,
+) -> Result<(Config, Option<Checkpoint>)> {
+    let mut config = config_of(folder)?;
+    let latest = latest_complete(folder.path())?;
+    let warn = |text: String| {
+        // Nobody listens any more when the receiver is gone.
+        let _ = events.send(Event::Warning(text));
+    };
+    for broken in &latest.passed_over {
+        warn(format!("passed over {}: {}", broken.path.display(), broken.reason));
+    }
+    let checkpoint = match latest.newest {
+        Some((_, path)) => Some(Checkpoint::load(&path)?),
+        None if latest.passed_over.is_empty() => {
+            warn("the run has no checkpoint yet: it begins again at step 0".into());
+            None
+        }
+        None => {
+            let reason = "no checkpoint in this run is whole; start anew with another --out";
+            return Err(Error::file(folder.path(), reason));
+        }
+    };
+    if let Some(steps) = steps {
+        let done = checkpoint.as_ref().map_or(0, |c| c.step);
+        if steps < done {
+            return Err(Error::Config(format!(
+                "the run has done {done} steps already; --steps {steps} is less"
+            )));
+        }
+        config.train.steps = steps;
+    }
+    config.check()?;
+    Ok((config, checkpoint))
+}
+
+/// The autoencoder to start from or to keep. A run that goes on has it in its checkpoint, and no
+/// longer needs the run that it came from.
+fn start_from(config: &Config, checkpoint: Option<&Checkpoint>, device: &Device) -> Result<Option<Vae>> {
+    let geometry = config.vae_config();
+    match (checkpoint, config.vae.init_from.as_str()) {
+        (Some(checkpoint), _) if !config.method.trains_vae() => {
+            vae_of_checkpoint(checkpoint, &geometry, device).map(Some)
+        }
+        (Some(_), _) | (None, "") => Ok(None),
+        (None, path) => vae_of_run(Path::new(path), &geometry, device).map(Some),
+    }
+}
+
+/// The pictures that `config` names. For a run that goes on the error says where to name a new place.
+fn open_pictures(config: &Config, folder: &RunFolder, resumed: bool) -> Result<Dataset> {
+    let source = match config.data.source.as_str() {
+        "embedded" => DataSource::Embedded,
+        path => DataSource::Path(path.into()),
+    };
+    Dataset::open(&source, config.data.image_px).map_err(|error| match &source {
+        DataSource::Path(_) if resumed => Error::Data(format!(
+            "{error}; if the run's pictures have moved, name their place under data.source in {}",
+            folder.config_path().display()
+        )),
+        _ => error,
+    })
+}
+
+/// Names the first skipped pictures to a person, and all of them in a file of the run.
+fn tell_skipped(problems: &[Problem], folder: &RunFolder, events: &Sender<Event>) {
+    let tell = |text: String| {
+        // Nobody listens any more when the receiver is gone.
+        let _ = events.send(Event::Warning(text));
+    };
+    problems.iter().take(NAMED).for_each(|problem| tell(format!("skipped {problem}")));
+    if problems.is_empty() {
+        return;
+    }
+    let path = folder.path().join(SKIPPED);
+    let all: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    match write_atomically(&path, all.as_bytes()) {
+        Ok(()) if problems.len() > NAMED => {
+            tell(format!("skipped {} more, all named in {}", problems.len() - NAMED, path.display()));
+        }
+        Ok(()) => {}
+        Err(error) => tell(error.to_string()),
+    }
+}
