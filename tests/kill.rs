@@ -1,7 +1,13 @@
 //! A run is never lost: SIGKILL at random moments, SIGTERM, a disk that refuses and a folder that
 //! vanishes, on the program itself.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod program;
 

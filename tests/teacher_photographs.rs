@@ -1,6 +1,12 @@
 //! EfficientNet-Lite0 on real photographs: its features, carried on through the network's own later
 //! blocks and classifier, name what is on them. Padding, normalisation or order gone wrong would not.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail loudly"
+)]
 
 mod support;
 

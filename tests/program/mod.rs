@@ -132,8 +132,7 @@ impl Running {
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.told.extend(self.lines.iter());
-        self.told
+        self.all_told()
     }
 
     /// SIGTERM; the program's end and all that it told.
@@ -141,8 +140,13 @@ impl Running {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
         let status = self.child.wait().unwrap();
-        self.told.extend(self.lines.iter());
-        (status, self.told)
+        (status, self.all_told())
+    }
+
+    fn all_told(&mut self) -> Vec<String> {
+        let mut told = std::mem::take(&mut self.told);
+        told.extend(self.lines.iter());
+        told
     }
 }
 

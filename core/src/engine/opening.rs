@@ -54,7 +54,7 @@ pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> 
     let chosen = device::choose(choice)?;
     let dataset = open_pictures(&config, &folder, resumed)?;
     let skipped = dataset.problems().to_vec();
-    let start_from = start_from(&config, checkpoint.as_ref(), &chosen.device)?;
+    let start_from = start_from(&config, checkpoint.as_deref(), &chosen.device)?;
     let step = checkpoint.as_ref().map_or(0, |c| c.step);
     let text = config.to_toml()?;
     let mut trainer = Trainer::new(config, Arc::new(dataset), &chosen, start_from, folder.path(), step)?;

@@ -24,7 +24,7 @@ pub(super) struct Recorder<'a> {
     events: &'a Sender<Event>,
     metrics: MetricsLog,
     board: Option<EventWriter>,
-    /// What is refused at the moment, and the words in which it was told.
+    /// What is refused at the moment, and why.
     troubles: BTreeMap<&'static str, String>,
 }
 
@@ -71,9 +71,13 @@ impl<'a> Recorder<'a> {
                 Some(value)
             }
             Err(error) => {
-                let text = error.to_string();
-                if self.troubles.insert(what, text.clone()).as_ref() != Some(&text) {
-                    self.warn(format!("{text}; training goes on, later writes try again"));
+                // The same trouble at the next step's file is no news.
+                let cause = match &error {
+                    Error::Io { source, .. } => source.to_string(),
+                    other => other.to_string(),
+                };
+                if self.troubles.insert(what, cause.clone()).as_ref() != Some(&cause) {
+                    self.warn(format!("{error}; training goes on, later writes try again"));
                 }
                 None
             }

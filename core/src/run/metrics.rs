@@ -111,7 +111,7 @@ impl MetricsLog {
     /// When the disk refuses, or rows still wait; no rows at all are no error.
     pub fn sync(&mut self) -> Result<()> {
         self.flush()?;
-        match File::open(&self.path) {
+        match File::options().append(true).open(&self.path) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
             opened => opened.and_then(|file| file.sync_all()).map_err(|e| Error::io("sync", &self.path, e)),
         }

@@ -148,7 +148,7 @@ impl ImageCache {
 
 impl Trouble {
     fn note(&mut self, outcome: Result<()>) {
-        if let (Self::None, Err(error)) = (&*self, outcome) {
+        if let (true, Err(error)) = (matches!(self, Self::None), outcome) {
             *self = Self::New(error);
         }
     }
