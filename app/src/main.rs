@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod progress;
+mod quiet;
 mod sample;
 mod train;
 mod usage;
@@ -32,6 +33,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    quiet::silence_device_select();
     // Errors are told in one line; a panic's own message would be a second.
     std::panic::set_hook(Box::new(|info| {
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|v| v != "0") {

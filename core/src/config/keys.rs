@@ -157,7 +157,7 @@ pub const KEYS: &[Key] = &[
     num("optim.discriminator_lr", 0.0, 10.0, "Learning rate of the discriminator."),
     num("optim.beta1", 0.0, 0.999_999, "Decay of AdamW's first moment."),
     num("optim.beta2", 0.0, 0.999_999_9, "Decay of AdamW's second moment."),
-    num("optim.eps", 0.0, 1.0, "Added to the root of AdamW's second moment."),
+    num("optim.eps", 1e-30, 1.0, "Added to the root of AdamW's second moment."),
     num("optim.weight_decay", 0.0, 10.0, "Decoupled weight decay."),
     num("optim.max_grad_norm", 1e-9, 1e9, "Global gradient norm to clip to."),
     key("optim.schedule", "Course of the learning rates: constant or cosine (down to a tenth)."),

@@ -42,7 +42,7 @@ pub struct Rgb {
 /// # Errors
 /// One line for a person: not a picture, damaged, truncated, or too large.
 pub fn decode_rgb(bytes: &[u8]) -> Result<Rgb, String> {
-    let readable = |e: image::ImageError| e.to_string().replace('\n', " ");
+    let readable = |e: image::ImageError| e.to_string().trim().replace('\n', " ");
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let format = reader.format().ok_or("not a picture (unknown format)")?;
     let mut limits = Limits::default();

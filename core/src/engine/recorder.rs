@@ -36,9 +36,9 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// When the metrics of a run that goes on cannot be read or cut.
     pub fn new(folder: RunFolder, step: u64, config: &Config, events: &'a Sender<Event>) -> Result<Self> {
-        let preview_every = config.preview.every;
+        let goes_on = step < config.train.steps && !step.is_multiple_of(config.preview.every);
         let is_kept = |row: &Row| {
-            let of_an_end = row.step == step && !step.is_multiple_of(preview_every);
+            let of_an_end = row.step == step && goes_on;
             row.step <= step && !(of_an_end && row.values.contains_key(PSNR))
         };
         let metrics = MetricsLog::resume(&folder.metrics_path(), is_kept)?;
