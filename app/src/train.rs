@@ -53,8 +53,7 @@ pub struct TrainArgs {
 fn keys_help() -> String {
     let defaults = Config::load("nano", &[])
         .and_then(|config| config.to_toml())
-        .ok()
-        .and_then(|text| toml_lines(&text))
+        .map(|text| toml_lines(&text))
         .unwrap_or_default();
     let mut text = String::from("Configuration keys for --set (defaults of nano):\n");
     for key in KEYS {
@@ -65,18 +64,17 @@ fn keys_help() -> String {
 }
 
 /// Dotted names and values of simple TOML text.
-fn toml_lines(text: &str) -> Option<Vec<(String, String)>> {
-    let joined = text.replace("[\n", "[").replace(",\n]", "]").replace(",\n    ", ", ").replace("[    ", "[");
+fn toml_lines(text: &str) -> Vec<(String, String)> {
     let mut section = String::new();
     let mut all = Vec::new();
-    for line in joined.lines() {
+    for line in text.lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
             section = format!("{name}.");
         } else if let Some((name, value)) = line.split_once(" = ") {
             all.push((format!("{section}{name}"), value.to_string()));
         }
     }
-    Some(all)
+    all
 }
 
 impl TrainArgs {

@@ -120,7 +120,7 @@ impl Config {
     /// # Errors
     /// Never for a configuration that was parsed; a number too large for TOML otherwise.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).map_err(|e| Error::Config(format!("configuration: {e}")))
+        toml::to_string(self).map_err(|e| Error::Config(format!("configuration: {e}")))
     }
 
     /// The same with every path absolute, so that a run goes on from any working directory.
