@@ -2,31 +2,15 @@
 //! optimizers, averages and metrics.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail loudly")]
 
+mod tiny;
+
 use std::path::Path;
 
 use tandem_core::config::Config;
 use tandem_core::device::DeviceChoice;
 use tandem_core::engine::{Command, Engine, Event, Start};
 use tandem_core::run::{Checkpoint, Row, metrics};
-
-/// The smallest networks, so that a step takes milliseconds.
-const TINY: [&str; 15] = [
-    "data.image_px=16",
-    "vae.channels=[8,8]",
-    "vae.groups=4",
-    "sit.width=16",
-    "sit.depth=1",
-    "sit.heads=1",
-    "sit.mlp_ratio=1",
-    "align.depth=1",
-    "align.projector=8",
-    "loss.perceptual_px=32",
-    "discriminator.width=4",
-    "discriminator.layers=1",
-    "train.batch=2",
-    "preview.sample_steps=1",
-    "preview.samples=1",
-];
+use tiny::TINY;
 
 /// Trains to the end, or asks to stop when step `stop_at` is told.
 fn run(start: Start, stop_at: Option<u64>) {
@@ -41,7 +25,7 @@ fn run(start: Start, stop_at: Option<u64>) {
 }
 
 fn new_run(out: &Path, steps: u64, settings: &[&str]) -> Start {
-    let own = [format!("train.steps={steps}"), "optim.schedule=constant".into(), "preview.every=3".into()];
+    let own = [format!("train.steps={steps}"), "preview.every=3".into()];
     let settings: Vec<String> = TINY.iter().chain(settings).map(|s| s.to_string()).chain(own).collect();
     let config = Box::new(Config::load("nano", &settings).unwrap());
     Start::New { config, out: Some(out.to_path_buf()), name: "test".into(), device: DeviceChoice::Cpu }
