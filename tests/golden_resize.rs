@@ -9,10 +9,12 @@
 
 mod support;
 
-use support::Golden;
-use tandem_core::data::interpolate::{bicubic_planar, nearest_planar, resample_pos_embed};
+use burn::tensor::{Tensor, TensorData};
+use support::{Golden, devices};
+use tandem_core::data::interpolate::resample_pos_embed;
 use tandem_core::data::pixels::{u8_rounded_from_f32, u8_truncated_from_f32};
 use tandem_core::data::resize::center_crop;
+use tandem_core::kernel::resample::{Filter, nearest_to, resize_to};
 
 /// The case names `prefix.N` (or `prefix`), by their `.in` tensors; there must be some.
 fn named(golden: &Golden, prefix: &str) -> Vec<String> {
@@ -49,8 +51,11 @@ fn golden_bicubic_resizes_agree_with_torch() {
             x.iter_mut().for_each(|v| *v /= 255.0);
         }
         let size = |k: usize| golden.config[&case]["size"][k].as_u64().unwrap() as usize;
-        let ours = bicubic_planar(&x, shape[0] * shape[1], shape[2], shape[3], size(0), size(1));
-        golden.check_values(&format!("{case}.out"), &ours, 1.0);
+        for (_, device) in devices() {
+            let data = TensorData::new(x.clone(), [shape[0], shape[1], shape[2], shape[3]]);
+            let ours = resize_to(Tensor::from_data(data, &device), [size(0), size(1)], Filter::Bicubic);
+            golden.check(&format!("{case}.out"), ours, 1.0);
+        }
     }
 }
 
@@ -58,11 +63,12 @@ fn golden_bicubic_resizes_agree_with_torch() {
 fn golden_nearest_resizes_agree_with_torch() {
     let golden = Golden::open("resize.safetensors");
     for case in named(&golden, "nearest") {
-        let name = format!("{case}.in");
-        let (shape, x) = (golden.shape(&name), golden.values(&name));
-        let to = golden.shape(&format!("{case}.out"));
-        let ours = nearest_planar(x, shape[0] * shape[1], shape[2], shape[3], to[2], to[3]);
-        golden.check_values(&format!("{case}.out"), &ours, 1.0);
+        for (_, device) in devices() {
+            let x = golden.tensor::<4>(&format!("{case}.in"), &device);
+            let to = golden.shape(&format!("{case}.out"));
+            let ours = nearest_to(x, [to[2], to[3]]);
+            golden.check(&format!("{case}.out"), ours, 1.0);
+        }
     }
 }
 

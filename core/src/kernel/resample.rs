@@ -7,7 +7,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// Every pixel becomes a 2×2 square. `[B, C, H, W]` → `[B, C, 2H, 2W]`.
 pub fn nearest_x2(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
-    let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]);
+    nearest_to(x, [2 * h, 2 * w])
+}
+
+/// Each new pixel is the old one it falls into (`F.interpolate(mode="nearest")`).
+///
+/// # Shapes
+/// `[B, C, H, W]` → `[B, C, height, width]`.
+pub fn nearest_to(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size);
     burn::tensor::module::interpolate(x, options)
 }
 
@@ -20,21 +28,26 @@ pub enum Filter {
     Bicubic,
 }
 
-/// Resizes to `size` × `size` with half-pixel centres, edge pixels repeated, no antialiasing
+/// Resizes to `size` × `size`, as [`resize_to`].
+pub fn resize(x: Tensor<4>, size: usize, filter: Filter) -> Tensor<4> {
+    resize_to(x, [size, size], filter)
+}
+
+/// Resizes with half-pixel centres, edge pixels repeated, no antialiasing
 /// (`F.interpolate(align_corners=False)`).
 ///
 /// # Shapes
-/// `[B, C, H, W]` → `[B, C, size, size]`.
-pub fn resize(x: Tensor<4>, size: usize, filter: Filter) -> Tensor<4> {
+/// `[B, C, H, W]` → `[B, C, height, width]`.
+pub fn resize_to(x: Tensor<4>, [height, width]: [usize; 2], filter: Filter) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    if h == size && w == size {
+    if h == height && w == width {
         return x;
     }
     let device = x.device().without_autodiff();
-    let columns = matrix(w, size, filter, &device); // [size, W]
-    let rows = matrix(h, size, filter, &device); // [size, H]
-    let wide = x.reshape([b * c * h, w]).matmul(columns.transpose()).reshape([b * c, h, size]);
-    rows.unsqueeze::<3>().matmul(wide).reshape([b, c, size, size])
+    let columns = matrix(w, width, filter, &device); // [width, W]
+    let rows = matrix(h, height, filter, &device); // [height, H]
+    let wide = x.reshape([b * c * h, w]).matmul(columns.transpose()).reshape([b * c, h, width]);
+    rows.unsqueeze::<3>().matmul(wide).reshape([b, c, height, width])
 }
 
 /// The `[out, in]` matrix of one-dimensional interpolation.
@@ -72,6 +85,36 @@ impl Filter {
                     0.0
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::host;
+
+    fn row(values: &[f32]) -> Tensor<4> {
+        let data = TensorData::new(values.to_vec(), [1, 1, 1, values.len()]);
+        Tensor::from_data(data, &crate::device::cpu())
+    }
+
+    #[test]
+    fn bilinear_doubling_matches_torch() {
+        // torch.nn.functional.interpolate(torch.tensor([[[[0., 4.]]]]), (1, 4), mode="bilinear")
+        let doubled = resize_to(row(&[0.0, 4.0]), [1, 4], Filter::Bilinear);
+        assert_eq!(host(doubled), [0.0, 1.0, 3.0, 4.0]);
+        // Halving without antialiasing takes the mean of the two middle pixels.
+        let halved = resize_to(row(&[0.0, 1.0, 2.0, 5.0]), [1, 2], Filter::Bilinear);
+        assert_eq!(host(halved), [0.5, 3.5]);
+    }
+
+    #[test]
+    fn the_same_size_is_the_same_picture() {
+        for filter in [Filter::Bilinear, Filter::Bicubic] {
+            assert_eq!(host(resize_to(row(&[3.0, 1.0, 2.0]), [1, 3], filter)), [3.0, 1.0, 2.0]);
+            // Through the matrices too, along the axis that stays.
+            assert_eq!(host(resize_to(row(&[3.0, 1.0]), [2, 2], filter)), [3.0, 1.0, 3.0, 1.0]);
         }
     }
 }
