@@ -4,7 +4,7 @@
 //! bicubic resize (a = -0.5), then the middle square. The filters are Pillow's
 //! (`src/libImaging/Resample.c`): weights in fixed point with 22 fractional bits, the horizontal pass
 //! first, each pass rounded to 8 bits. Deliberate difference: none; the resizes of torch are in
-//! [`super::interpolate`].
+//! [`crate::kernel::resample`].
 
 /// Fractional bits of a weight: Pillow's `PRECISION_BITS`, 32 - 8 - 2.
 const PRECISION_BITS: u32 = 22;
