@@ -18,7 +18,8 @@ use crate::params::num_weights;
 use crate::run::{
     Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, prune,
 };
-use crate::train::restored::{newest, vae_of_run};
+use crate::formats::open_vae;
+use crate::train::restored::{newest, vae_of_checkpoint};
 use crate::train::{StepReport, Trainer};
 
 /// Pause between looks at the commands while training holds.
@@ -68,7 +69,7 @@ enum Place {
 
 impl<'a> Session<'a> {
     fn open(start: Start, events: &'a Sender<Event>) -> Result<Self> {
-        let (config, place, choice) = match start {
+        let (mut config, place, choice) = match start {
             Start::New { config, out, name, device } => (*config, Place::Fresh { out, name }, device),
             Start::Resume { folder, steps, device } => {
                 let folder = RunFolder::open_for_training(&folder)?;
@@ -78,6 +79,15 @@ impl<'a> Session<'a> {
         };
         // A device or data that fail must not leave an empty run behind.
         let chosen = device::choose(choice)?;
+        let start_from = match &place {
+            Place::Existing(_, checkpoint) => Some(vae_of_checkpoint(checkpoint, &config, &chosen.device)?),
+            Place::Fresh { .. } if config.vae.init_from.is_empty() => None,
+            Place::Fresh { .. } => {
+                let vae = open_vae(Path::new(&config.vae.init_from), &chosen.device)?.vae;
+                config.adopt_vae(vae.config())?;
+                Some(vae)
+            }
+        };
         let dataset = Arc::new(Dataset::open(&source_of(&config), config.data.image_px)?);
         let (folder, checkpoint) = match place {
             Place::Fresh { out, name } => (RunFolder::create(out.as_deref(), &name)?, None),
@@ -86,10 +96,6 @@ impl<'a> Session<'a> {
         for problem in dataset.problems() {
             let _ = events.send(Event::Warning(format!("skipped {problem}")));
         }
-        let start_from = match config.vae.init_from.as_str() {
-            "" => None,
-            path => Some(vae_of_run(Path::new(path), &config.vae_config(), &chosen.device)?),
-        };
         let step = checkpoint.as_ref().map_or(0, |c| c.step);
         let text = config.to_toml()?;
         let mut trainer = Trainer::new(config, dataset, &chosen, start_from, folder.path(), step)?;

@@ -114,8 +114,11 @@ impl Trainer {
         let discriminator = Discriminator::new(disc.width, disc.layers, seed, &device);
         let flip = config.data.flip;
         let batches = Batches::new(dataset.clone(), device.clone(), flip, teacher, frozen, folder)?;
-        if start_from.is_some() {
-            let (mean, std) = batches.latent_stats(&vae);
+        if start_from.is_some() && first_step == 0 {
+            let (mean, std) = match (&vae.config().latents_mean, &vae.config().latents_std) {
+                (Some(mean), Some(std)) => (narrowed(mean), narrowed(std)),
+                _ => batches.latent_stats(&vae),
+            };
             sit.latent_norm.set_stats(&mean, &std);
         }
         let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex()?, &device)?;
@@ -296,6 +299,10 @@ impl Trainer {
             self.ema.update(&self.networks.sit, self.config.ema_decay(done), gate);
         }
     }
+}
+
+fn narrowed(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
 }
 
 /// Global gradient norms of a step.
