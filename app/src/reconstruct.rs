@@ -1,6 +1,7 @@
 //! `tandem reconstruct`: pictures through an autoencoder and back, beside the originals, with figures.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
@@ -43,14 +44,16 @@ pub fn run(args: &ReconstructArgs) -> Result<()> {
         pictures(&args.images, args.size, &vae)?.into_iter().zip(output_names(&args.images, &args.out))
     {
         let (h, w) = (picture.height, picture.width);
+        let began = Instant::now();
         let recon = reconstruct(&vae, &picture, &chosen.device);
+        let seconds = began.elapsed().as_secs_f64();
         let made = Rgb8::from_planar_f32(&recon, h, w);
         let original = Rgb8::from_planar_u8(&picture.planar, h, w);
         let figures = measure(&picture, &recon, &lpips, &chosen.device)?;
         grid(&[original, made], 2, 4, [255; 3], 1).save_png(&path)?;
         line(&format!("{}: {}", path.display(), in_words(&figures)));
         all.push(json!({ "file": path, "width": w, "height": h, "psnr": figures.psnr, "ssim": figures.ssim,
-            "lpips": figures.lpips }));
+            "lpips": figures.lpips, "seconds": seconds }));
     }
     if args.json {
         answer(&json!({ "device": chosen.name, "pictures": all }).to_string());

@@ -6,6 +6,7 @@
 //! byte for byte, its configuration's text included.
 
 use std::borrow::Cow;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;

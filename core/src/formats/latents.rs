@@ -37,6 +37,19 @@ pub fn save_latents(path: &Path, file: &LatentFile) -> Result<()> {
     if let Some(std) = &file.std {
         arrays.push(("std", file.shape.to_vec(), std));
     }
+    save_values(path, &arrays)
+}
+
+/// Whether the name of a file is one that values are kept in.
+pub fn is_values_file(path: &Path) -> bool {
+    ending(path).is_ok()
+}
+
+/// Writes named f32 arrays (name, axis lengths, values); the ending of `path` says how.
+///
+/// # Errors
+/// Another ending, or a disk that refuses.
+pub fn save_values(path: &Path, arrays: &[(&str, Vec<usize>, &[f32])]) -> Result<()> {
     match ending(path)?.as_str() {
         "npz" => {
             let arrays: Vec<Array> = arrays

@@ -16,8 +16,9 @@ impl TensorSource for ActingSlices<'_> {
     fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
         let full = name.strip_suffix("_past").unwrap_or(name);
         let Some((shape, values)) = self.0.tensor(full)? else { return Ok(None) };
-        let &[out, from, FRAMES, h @ 2.., w @ 2..] = shape.as_slice() else {
-            return Ok((full == name).then_some((shape, values)));
+        let (out, from, h, w) = match *shape.as_slice() {
+            [out, from, FRAMES, h, w] if h * w > 1 => (out, from, h, w),
+            _ => return Ok((full == name).then_some((shape, values))),
         };
         let plane = h * w;
         let past = full != name;
