@@ -202,9 +202,8 @@ fn golden_repae_checkpoint_is_written_again_tensor_for_tensor() {
     let imported = imported(&case, &device);
     let vae = vae_of_checkpoint(&imported.checkpoint, &imported.config, &device).unwrap();
     let file = checkpoint_file();
-    let stats = RepaeFile::of(&file).unwrap().latent_stats().unwrap();
     let out = tempfile::tempdir().unwrap();
-    let done = export_run(&imported.config, &imported.checkpoint, &vae, stats, out.path()).unwrap();
+    let done = export_run(&imported.config, &imported.checkpoint, &vae, out.path()).unwrap();
     assert!(done.notes.iter().any(|note| note.contains("SiT")), "{:?}", done.notes);
     let written = TensorFile::open(&out.path().join("checkpoints/0000002.pt")).unwrap();
     assert_eq!(written.len(), file.len());
@@ -224,6 +223,10 @@ fn golden_repae_checkpoint_is_written_again_tensor_for_tensor() {
     // The autoencoder's own files open too, with the statistics beside.
     let opened = open_vae(&out.path().join("vae.pt"), &device).unwrap();
     case.check("vae.mean", opened.vae.encode(case.tensor("x", &device)).mean, 1.0);
+    let stats = TensorFile::open(&out.path().join("vae-latents-stats.pt")).unwrap();
+    for name in ["latents_bias", "latents_scale"] {
+        case.check_values(name, &stats.tensor(name).unwrap().unwrap().1, 4.0);
+    }
 }
 
 #[test]
@@ -233,7 +236,7 @@ fn golden_repae_transformer_alone_needs_its_autoencoder() {
     let whole = imported(&case, &device);
     let out = tempfile::tempdir().unwrap();
     let vae = vae_of_checkpoint(&whole.checkpoint, &whole.config, &device).unwrap();
-    export_run(&whole.config, &whole.checkpoint, &vae, None, out.path()).unwrap();
+    export_run(&whole.config, &whole.checkpoint, &vae, out.path()).unwrap();
     let alone = torch::without(&out.path().join("checkpoints/0000002.pt"), &["vae", "discriminator", "opt_vae", "opt_disc"]);
     let repae = RepaeFile::of(&alone).unwrap();
     let settings = ["sit.heads=2".to_string()];

@@ -75,15 +75,15 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 }
 
 fn repae(args: &ExportArgs, opened: &OpenedVae) -> Result<tandem_core::formats::repae::ExportedFiles> {
+    if opened.kind == ModelKind::Run {
+        let (config, checkpoint) = newest(&RunFolder::open(&args.model)?, |_| {})?;
+        return Ok(export_run(&config, &checkpoint, &opened.vae, &args.out)?);
+    }
     let config = opened.vae.config();
     let narrow = |values: &Vec<f64>| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
     let stats = config.latents_mean.as_ref().zip(config.latents_std.as_ref());
     let stats = stats.map(|(mean, std)| (narrow(mean), narrow(std)));
-    if opened.kind != ModelKind::Run {
-        return Ok(export_vae(&opened.vae, stats, &args.out)?);
-    }
-    let (config, checkpoint) = newest(&RunFolder::open(&args.model)?, |_| {})?;
-    Ok(export_run(&config, &checkpoint, &opened.vae, stats, &args.out)?)
+    Ok(export_vae(&opened.vae, stats, &args.out)?)
 }
 
 /// Bytes of a size such as 5GB, 200MB or 1000 (powers of ten, as diffusers takes them).

@@ -254,7 +254,7 @@ fn checkpoint() -> Vec<u8> {
     let files = files.into_iter().map(|(name, tensors)| (name.to_string(), tensors)).collect();
     let checkpoint = Checkpoint { step: 1, files, state: serde_json::json!({ "trainer": trainer }) };
     let folder = tempfile::tempdir().unwrap();
-    export_run(&config, &checkpoint, &vae, None, folder.path()).unwrap();
+    export_run(&config, &checkpoint, &vae, folder.path()).unwrap();
     std::fs::read(folder.path().join("checkpoints/0000001.pt")).unwrap()
 }
 

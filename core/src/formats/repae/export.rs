@@ -66,10 +66,9 @@ pub fn export_run(
     config: &Config,
     checkpoint: &Checkpoint,
     vae: &Vae,
-    stats: Option<(Vec<f32>, Vec<f32>)>,
     folder: &Path,
 ) -> Result<ExportedFiles> {
-    let mut done = export_vae(vae, stats, folder)?;
+    let mut done = export_vae(vae, running_stats(config, checkpoint), folder)?;
     let tensors = |name: &str| {
         checkpoint.files.get(name).map(Vec::as_slice).ok_or_else(|| Error::MissingTensor {
             name: format!("{name}.safetensors"),
@@ -96,6 +95,14 @@ pub fn export_run(
     done.files.push(path);
     done.notes.extend(args::foreign_parts(config, vae.config()));
     Ok(done)
+}
+
+/// Mean and deviation of each latent channel as the reference exports them: without the norm's eps.
+fn running_stats(config: &Config, checkpoint: &Checkpoint) -> Option<(Vec<f32>, Vec<f32>)> {
+    let ema = checkpoint.files.get("ema").filter(|_| config.method.trains_sit())?;
+    let values = |name: &str| ema.iter().find(|t| t.name == name).map(|t| t.values.clone());
+    let deviation = values("bn.running_var")?.iter().map(|v| v.sqrt()).collect();
+    Some((values("bn.running_mean")?, deviation))
 }
 
 /// The whole checkpoint.
