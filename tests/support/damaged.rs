@@ -23,6 +23,9 @@ use tandem_core::train::state::{TrainerState, tensors};
 use tandem_core::vae::discriminator::Discriminator;
 use tandem_core::vae::{QwenConfig, Vae, VaeConfig};
 
+/// The bytes of a tensor for a writer.
+type Stored<'a> = tandem_core::Result<Cow<'a, [u8]>>;
+
 /// A kind of file.
 pub struct Kind {
     /// Starts the names of its corpus.
@@ -157,7 +160,7 @@ fn safetensors(dtypes: &[Dtype]) -> Vec<u8> {
         .enumerate()
         .map(|(i, &dtype)| Outgoing { name: format!("layer.{i}.weight"), dtype, shape: vec![2, i + 1] })
         .collect();
-    let bytes = |i: usize| Ok(Cow::Owned(values(all[i].dtype, 2 * (i + 1))));
+    let bytes = |i: usize| -> Stored<'_> { Ok(Cow::Owned(values(all[i].dtype, 2 * (i + 1)))) };
     let mut out = Vec::new();
     plan(&all).unwrap().write(&mut out, &bytes, Path::new("x")).unwrap();
     out
@@ -195,7 +198,7 @@ fn torch_values(number: usize) -> Vec<u8> {
 
 fn torch_zip(value: &Value) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    let bytes = |i: usize| Ok(Cow::Owned(torch_values(i)));
+    let bytes = |i: usize| -> Stored<'_> { Ok(Cow::Owned(torch_values(i))) };
     write_torch(&mut out, "archive", value, &bytes, Path::new("x.pt")).unwrap();
     out.into_inner()
 }

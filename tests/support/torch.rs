@@ -22,7 +22,7 @@ pub fn without(path: &Path, sections: &[&str]) -> TensorFile {
     });
     let value = Value::Dict(kept.collect());
     let mut out = Cursor::new(Vec::new());
-    let values = |i: usize| {
+    let values = |i: usize| -> tandem_core::Result<Cow<'_, [u8]>> {
         let name: &String = &names[i];
         let (_, values) = file.tensor(name)?.unwrap();
         Ok(Cow::Owned(bytes_from_f32(file.info(name).unwrap().dtype, &values).unwrap().into_owned()))

@@ -96,7 +96,7 @@ mod tests {
         let metadata = std::collections::HashMap::from([("format".to_string(), "pt".to_string())]);
         let expected = ::safetensors::serialize(views, Some(metadata)).unwrap();
         let mut ours = Vec::new();
-        let values = |i: usize| Ok(Cow::Borrowed(data[i].as_slice()));
+        let values = |i: usize| -> Result<Cow<'_, [u8]>> { Ok(Cow::Borrowed(data[i].as_slice())) };
         plan(&tensors).unwrap().write(&mut ours, &values, Path::new("x")).unwrap();
         assert_eq!(ours, expected);
         assert!(plan(&[tensors[1].clone(), tensors[1].clone()]).is_err());

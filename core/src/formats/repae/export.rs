@@ -49,7 +49,7 @@ impl<'a> Pool<'a> {
 
     fn write(&self, path: &Path, value: &Value) -> Result<()> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let values = |i: usize| {
+        let values = |i: usize| -> Result<Cow<'_, [u8]>> {
             let (dtype, values) = &self.0[i];
             bytes_from_f32(*dtype, values).ok_or_else(|| Error::file(path, format!("{dtype:?} is not written here")))
         };
