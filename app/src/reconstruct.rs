@@ -13,19 +13,13 @@ use tandem_core::vae::perceptual::{Backbone, Lpips};
 use tandem_core::weights;
 
 use crate::progress::{answer, line};
-use crate::vae_args::{VaeArgs, make_folder, output_names, pictures};
+use crate::vae_args::{PictureArgs, make_folder, output_names};
 
 /// What to reconstruct.
 #[derive(Args)]
 pub struct ReconstructArgs {
     #[command(flatten)]
-    vae: VaeArgs,
-    /// Picture files.
-    #[arg(required = true)]
-    images: Vec<PathBuf>,
-    /// The middle square of each picture, brought to this side; default: whole pictures.
-    #[arg(long, value_name = "PX")]
-    size: Option<usize>,
+    pictures: PictureArgs,
     /// Folder for the PNG files: original left, reconstruction right.
     #[arg(long, default_value = "reconstructions")]
     out: PathBuf,
@@ -36,20 +30,18 @@ pub struct ReconstructArgs {
 
 /// Reconstructs, writes and measures.
 pub fn run(args: &ReconstructArgs) -> Result<()> {
-    let (vae, chosen) = args.vae.open()?;
+    let (vae, chosen, pictures) = args.pictures.open()?;
     let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex()?, &chosen.device)?;
     make_folder(&args.out)?;
     let mut all = Vec::new();
-    for (picture, path) in
-        pictures(&args.images, args.size, &vae)?.into_iter().zip(output_names(&args.images, &args.out))
-    {
+    for (picture, path) in pictures.iter().zip(output_names(&args.pictures.images, &args.out)) {
         let (h, w) = (picture.height, picture.width);
         let began = Instant::now();
-        let recon = reconstruct(&vae, &picture, &chosen.device);
+        let recon = reconstruct(&vae, picture, &chosen.device);
         let seconds = began.elapsed().as_secs_f64();
         let made = Rgb8::from_planar_f32(&recon, h, w);
         let original = Rgb8::from_planar_u8(&picture.planar, h, w);
-        let figures = measure(&picture, &recon, &lpips, &chosen.device)?;
+        let figures = measure(picture, &recon, &lpips, &chosen.device)?;
         grid(&[original, made], 2, 4, [255; 3], 1).save_png(&path)?;
         line(&format!("{}: {}", path.display(), in_words(&figures)));
         all.push(json!({ "file": path, "width": w, "height": h, "psnr": figures.psnr, "ssim": figures.ssim,

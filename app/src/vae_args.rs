@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use tandem_core::data::Picture;
 use tandem_core::device::{self, Chosen, DeviceChoice};
+use tandem_core::eval::reconstruction::encode;
+use tandem_core::formats::latents::LatentFile;
 use tandem_core::formats::{OpenedVae, open_vae};
 use tandem_core::vae::{Tiling, Vae};
 
@@ -37,15 +39,52 @@ impl VaeArgs {
     }
 }
 
-/// The pictures named, each cut to what the autoencoder takes.
-pub fn pictures(paths: &[PathBuf], size: Option<usize>, vae: &Vae) -> Result<Vec<Picture>> {
-    let factor = vae.config().downsampling();
-    if let Some(size) = size
-        && (size == 0 || !size.is_multiple_of(factor))
-    {
-        anyhow::bail!("--size {size} is not a multiple of the autoencoder's factor {factor}");
+/// An autoencoder and the pictures that it is to see.
+#[derive(Args)]
+pub struct PictureArgs {
+    #[command(flatten)]
+    vae: VaeArgs,
+    /// Picture files.
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// The middle square of each picture, brought to this side; default: whole pictures.
+    #[arg(long, value_name = "PX")]
+    size: Option<usize>,
+}
+
+impl PictureArgs {
+    /// Opens the autoencoder, and the pictures, each cut to what it takes.
+    pub fn open(&self) -> Result<(Vae, Chosen, Vec<Picture>)> {
+        let (vae, chosen) = self.vae.open()?;
+        let factor = vae.config().downsampling();
+        if let Some(size) = self.size
+            && (size == 0 || !size.is_multiple_of(factor))
+        {
+            bail!("--size {size} is not a multiple of the autoencoder's factor {factor}");
+        }
+        let pictures = self.images.iter().map(|path| Ok(Picture::open(path, self.size, factor)?));
+        let pictures = pictures.collect::<Result<_>>()?;
+        Ok((vae, chosen, pictures))
     }
-    paths.iter().map(|path| Ok(Picture::open(path, size, factor)?)).collect()
+
+    /// Latents of all pictures, which must be of one size: `[N, z, h, w]`, means and deviations; and
+    /// the pictures.
+    pub fn encode(&self, normalize: bool) -> Result<(LatentFile, Vec<Picture>)> {
+        let (vae, chosen, pictures) = self.open()?;
+        let (mut mean, mut std, mut shape) = (Vec::new(), Vec::new(), [0, 0, 0]);
+        for (picture, path) in pictures.iter().zip(&self.images) {
+            let encoded = encode(&vae, picture, normalize, &chosen.device);
+            if shape != [0, 0, 0] && shape != encoded.shape {
+                bail!("{} is of another size than the pictures before it; use --size", path.display());
+            }
+            shape = encoded.shape;
+            mean.extend(encoded.mean);
+            std.extend(encoded.std);
+        }
+        let [c, h, w] = shape;
+        let shape = [pictures.len(), c, h, w];
+        Ok((LatentFile { shape, latents: mean, std: Some(std), normalized: normalize }, pictures))
+    }
 }
 
 /// `FOLDER/STEM.png` for each picture, with a number where two would be the same.
