@@ -19,7 +19,9 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn tandem(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tandem")).args(args).output().unwrap()
+    // Vulkan's loader complains where the variable is not set.
+    let command = &mut Command::new(env!("CARGO_BIN_EXE_tandem"));
+    command.args(args).env("XDG_RUNTIME_DIR", std::env::temp_dir()).output().unwrap()
 }
 
 /// The one JSON object that a command answers with.
@@ -71,7 +73,10 @@ fn golden_folders_are_told_apart() {
         assert!(found["parameters"].as_u64().unwrap() > 10_000);
     }
     let found = answer(&["inspect", text(&golden("repae_checkpoint.pt"))]);
-    assert!(found["what"].as_str().unwrap().contains("complete REPA-E training checkpoint after 2 steps"), "{found}");
+    assert!(
+        found["what"].as_str().unwrap().contains("complete REPA-E training checkpoint after 2 steps"),
+        "{found}"
+    );
     for (name, word) in [("dinov2_hf", "DINOv2"), ("mocov3.pth", "MoCo-v3")] {
         let found = answer(&["inspect", text(&golden(name))]);
         assert!(found["what"].as_str().unwrap().contains(word), "{name}: {}", found["what"]);
@@ -169,6 +174,7 @@ fn golden_what_is_no_model_is_told_in_one_line() {
     let model = golden("vae_kl_plain");
     let error = complaint(&["encode", text(&model), text(&junk), "--out", "z.npz"]);
     assert!(error.contains("not a picture"), "{error}");
-    let error = complaint(&["export", text(&model), "--format", "diffusers", "--out", text(&out), "--dtype", "f8"]);
+    let error =
+        complaint(&["export", text(&model), "--format", "diffusers", "--out", text(&out), "--dtype", "f8"]);
     assert!(error.contains("f8"), "{error}");
 }

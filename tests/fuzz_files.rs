@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use damaged::{Kind, seeds};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use damaged::{Kind, seeds};
 
 /// Mutations of a short run, all kinds together.
 const SHORT: usize = 6_000;
@@ -136,23 +136,24 @@ fn corpus() -> PathBuf {
 
 #[test]
 fn damaged_files_are_answered_with_one_line() {
-    std::panic::set_hook(Box::new(|_| {}));
     let kinds = seeds();
     for kind in &kinds {
         for seed in &kind.seeds {
             assert!((kind.read)(seed).is_ok(), "{}: a seed is not sound: {:?}", kind.name, (kind.read)(seed));
         }
     }
+    let mut failures = Vec::new();
+    std::panic::set_hook(Box::new(|_| {}));
     for entry in std::fs::read_dir(corpus()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(kind) = kinds.iter().find(|kind| name.starts_with(kind.name)) else { continue };
-        let outcome = failure(kind, &std::fs::read(&path).unwrap());
-        assert!(outcome.is_none(), "{name}: {}", outcome.unwrap());
+        let failed = failure(kind, &std::fs::read(&path).unwrap());
+        failures.extend(failed.map(|text| format!("{name}: {text}")));
     }
     let total = std::env::var("TANDEM_FUZZ").map_or(SHORT, |text| text.parse().unwrap());
     let each = total.div_ceil(kinds.len());
-    let (mut accepted, mut failures) = (0, Vec::new());
+    let mut accepted = 0;
     for (k, kind) in kinds.iter().enumerate() {
         let mut rng = ChaCha8Rng::seed_from_u64(7 + k as u64);
         let began = Instant::now();

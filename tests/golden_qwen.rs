@@ -66,7 +66,8 @@ fn golden_qwen_gradients_are_those_of_the_last_time_slice() {
 #[test]
 fn golden_qwen_training_changes_the_last_time_slice_of_the_file_only() {
     let device = tandem_core::device::cpu();
-    let (mut vae, origin) = from_pretrained(&golden_dir().join(FOLDER), LoadOptions::default(), &device).unwrap();
+    let (mut vae, origin) =
+        from_pretrained(&golden_dir().join(FOLDER), LoadOptions::default(), &device).unwrap();
     let name = "encoder.conv_in.weight";
     params::visit(&mut vae, |n, param| {
         if n == name {

@@ -91,7 +91,8 @@ fn golden_repae_checkpoint_is_read_to_the_last_tensor() {
     let sums = expected["sums"].as_object().unwrap();
     for (path, sum) in sums {
         let (_, values) = file.tensor(path).unwrap().unwrap_or_else(|| panic!("{path} is missing"));
-        let (s, q) = values.iter().fold((0.0f64, 0.0f64), |(s, q), &v| (s + f64::from(v), q + f64::from(v).powi(2)));
+        let (s, q) =
+            values.iter().fold((0.0f64, 0.0f64), |(s, q), &v| (s + f64::from(v), q + f64::from(v).powi(2)));
         let (es, eq) = (sum[0].as_f64().unwrap(), sum[1].as_f64().unwrap());
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs() + 1e-9 * values.len() as f64;
         assert!(near(q, eq) && near(s, es), "{path}: {s} {q}, expected {es} {eq}");
@@ -129,7 +130,8 @@ fn golden_repae_checkpoint_opens_as_an_autoencoder_with_its_statistics() {
     let device = tandem_core::device::cpu();
     let opened = open_vae(&golden_dir().join("repae_checkpoint.pt"), &device).unwrap();
     let config = opened.vae.config();
-    let narrow = |values: &Option<Vec<f64>>| values.as_ref().unwrap().iter().map(|&v| v as f32).collect::<Vec<_>>();
+    let narrow =
+        |values: &Option<Vec<f64>>| values.as_ref().unwrap().iter().map(|&v| v as f32).collect::<Vec<_>>();
     let scale: Vec<f32> = narrow(&config.latents_std).iter().map(|s| 1.0 / s).collect();
     case.check_values("latents_bias", &narrow(&config.latents_mean), 1.0);
     case.check_values("latents_scale", &scale, 4.0);
@@ -174,7 +176,9 @@ fn golden_repae_checkpoint_trains_on_as_the_reference_does() {
         let (examples, draws) = draws(&case, &device);
         let mut outcome = step::run(&networks, &context, &examples, &draws);
         let by_name: BTreeMap<_, Tensor<1>> = outcome.losses.iter().cloned().collect();
-        for (stored, ours) in [("denoising_loss", "denoising_loss"), ("d_loss", "discriminator_loss"), ("sit_loss", "sit_loss")] {
+        for (stored, ours) in
+            [("denoising_loss", "denoising_loss"), ("d_loss", "discriminator_loss"), ("sit_loss", "sit_loss")]
+        {
             case.check(&format!("s3.{stored}"), by_name[ours].clone(), 1.0);
         }
         let rule = |lr: f64| (config.optim.max_grad_norm, config.adamw(lr));
@@ -182,7 +186,13 @@ fn golden_repae_checkpoint_trains_on_as_the_reference_does() {
         let grads = outcome.vae.take().unwrap();
         vae_state.update(vae, grads.clone(), grads.norm(), rule(config.optim.vae_lr), &None);
         let grads = outcome.discriminator.take().unwrap();
-        critic_state.update(discriminator, grads.clone(), grads.norm(), rule(config.optim.discriminator_lr), &None);
+        critic_state.update(
+            discriminator,
+            grads.clone(),
+            grads.norm(),
+            rule(config.optim.discriminator_lr),
+            &None,
+        );
         let grads = outcome.sit.take().unwrap();
         sit_state.update(sit, grads.clone(), grads.norm(), rule(config.optim.sit_lr), &None);
         outcome.absorb(&mut networks, &None);
@@ -214,7 +224,15 @@ fn golden_repae_checkpoint_is_written_again_tensor_for_tensor() {
     }
     let (a, b) = (RepaeFile::of(&written).unwrap(), RepaeFile::of(&file).unwrap());
     assert_eq!(a.steps(), b.steps());
-    for name in ["num_classes", "encoder_depth", "resolution", "batch_size", "learning_rate", "cfg_prob", "proj_coeff"] {
+    for name in [
+        "num_classes",
+        "encoder_depth",
+        "resolution",
+        "batch_size",
+        "learning_rate",
+        "cfg_prob",
+        "proj_coeff",
+    ] {
         assert_eq!(a.arg(name).unwrap().as_f64(), b.arg(name).unwrap().as_f64(), "{name}");
     }
     for name in ["path_type", "weighting", "enc_type", "vae", "prediction"] {
@@ -237,7 +255,10 @@ fn golden_repae_transformer_alone_needs_its_autoencoder() {
     let out = tempfile::tempdir().unwrap();
     let vae = vae_of_checkpoint(&whole.checkpoint, &whole.config, &device).unwrap();
     export_run(&whole.config, &whole.checkpoint, &vae, out.path()).unwrap();
-    let alone = torch::without(&out.path().join("checkpoints/0000002.pt"), &["vae", "discriminator", "opt_vae", "opt_disc"]);
+    let alone = torch::without(
+        &out.path().join("checkpoints/0000002.pt"),
+        &["vae", "discriminator", "opt_vae", "opt_disc"],
+    );
     let repae = RepaeFile::of(&alone).unwrap();
     let settings = ["sit.heads=2".to_string()];
     let error = import(&repae, None, &settings, &device).err().unwrap().to_string();

@@ -44,7 +44,8 @@ fn golden_autoencoder_kl_equals_diffusers() {
         for name in kl_folders() {
             eprintln!("{name} on {device_name}");
             let case = Golden::open(&format!("{name}/io.safetensors"));
-            let (vae, origin) = from_pretrained(&golden_dir().join(&name), LoadOptions::default(), &device).unwrap();
+            let (vae, origin) =
+                from_pretrained(&golden_dir().join(&name), LoadOptions::default(), &device).unwrap();
             check_values(&case, &vae, &device);
             // The gradients of a legacy folder have the names of the library that computed them.
             let legacy = case.has("g.encoder.mid_block.attentions.0.query.weight");
@@ -86,7 +87,9 @@ fn golden_folders_that_were_only_read_are_written_byte_for_byte() {
         save_pretrained(&vae, Some(&origin), out.path(), &SaveOptions::default()).unwrap();
         assert!(!same(&files[1]), "{name}: the comparison cannot fail");
         let (again, _) = from_pretrained(out.path(), LoadOptions::default(), &device).unwrap();
-        assert_eq!(values(&again), values(&vae), "{name}");
+        // The added half is rounded to what is stored.
+        let worst = support::largest_difference(&values(&again), &values(&vae));
+        assert!(worst <= 2e-3, "{name}: {worst}");
     }
 }
 
@@ -97,11 +100,8 @@ fn golden_folder_as_half_precision_in_shards_opens_again() {
     let (vae, origin) = from_pretrained(&folder, LoadOptions::default(), &device).unwrap();
     for (dtype, bound) in [(Dtype::F16, 2e-3), (Dtype::BF16, 1e-2), (Dtype::F32, 0.0)] {
         let out = tempfile::tempdir().unwrap();
-        let options = SaveOptions {
-            dtype: Some(dtype),
-            max_shard_bytes: Some(50_000),
-            variant: Some("small".into()),
-        };
+        let options =
+            SaveOptions { dtype: Some(dtype), max_shard_bytes: Some(50_000), variant: Some("small".into()) };
         let files = save_pretrained(&vae, Some(&origin), out.path(), &options).unwrap();
         assert!(files.len() > 4, "several shards and an index");
         assert!(files.iter().any(|f| f.ends_with("diffusion_pytorch_model.safetensors.index.small.json")));
@@ -110,7 +110,10 @@ fn golden_folder_as_half_precision_in_shards_opens_again() {
         assert_eq!(sharded.file.dtype(), Some(dtype));
         let worst = support::largest_difference(&values(&again), &values(&vae));
         assert!(worst <= bound, "{dtype:?}: {worst}");
-        assert!(from_pretrained(out.path(), LoadOptions::default(), &device).is_err(), "no weights without the variant");
+        assert!(
+            from_pretrained(out.path(), LoadOptions::default(), &device).is_err(),
+            "no weights without the variant"
+        );
         // Sharded files that were only read are written again as they are.
         let copy = tempfile::tempdir().unwrap();
         for file in save_pretrained(&again, Some(&sharded), copy.path(), &SaveOptions::default()).unwrap() {
@@ -154,7 +157,11 @@ fn golden_configuration_and_tensors_that_disagree_are_both_named() {
         ("\"layers_per_block\": 2", "\"layers_per_block\": 1", "layers_per_block"),
         ("\"latent_channels\": 8", "\"latent_channels\": 4", "latent"),
         ("\"use_quant_conv\": true", "\"use_quant_conv\": false", "use_quant_conv"),
-        ("\"mid_block_add_attention\": true", "\"mid_block_add_attention\": false", "mid_block_add_attention"),
+        (
+            "\"mid_block_add_attention\": true",
+            "\"mid_block_add_attention\": false",
+            "mid_block_add_attention",
+        ),
     ];
     for (old, new, key) in edits {
         assert!(text.contains(old), "the case has no {old}");

@@ -57,9 +57,7 @@ fn file_bytes(all: &[Outlet], dtype: Dtype, naming: Naming) -> usize {
 fn every_layout_has_the_names_and_shapes_of_the_published_one() {
     let Some(folder) = lists() else { return };
     let qwen = VaeConfig::of_qwen(QwenConfig::default());
-    for (list, config) in
-        [("sdvae", sd()), ("flux_sd35", flux()), ("f16d32", f16d32()), ("qwen", qwen)]
-    {
+    for (list, config) in [("sdvae", sd()), ("flux_sd35", flux()), ("f16d32", f16d32()), ("qwen", qwen)] {
         let text = std::fs::read_to_string(folder.join(format!("tensors_{list}.txt"))).unwrap();
         let expected: BTreeMap<String, String> = text
             .lines()

@@ -36,7 +36,11 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
     let file = open_latents(&args.file)?;
     let [n, c, h, w] = file.shape;
     if c != vae.config().latent_channels {
-        bail!("{} holds latents of {c} channels, the model has {}", args.file.display(), vae.config().latent_channels);
+        bail!(
+            "{} holds latents of {c} channels, the model has {}",
+            args.file.display(),
+            vae.config().latent_channels
+        );
     }
     let whole = is_values_file(&args.out);
     if !whole {

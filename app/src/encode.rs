@@ -32,9 +32,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
     save_latents(&args.out, &latents)?;
     line(&format!("wrote {} ({:?})", args.out.display(), latents.shape));
     if args.json {
-        answer(
-            &json!({ "out": args.out, "shape": latents.shape, "normalized": args.normalize }).to_string(),
-        );
+        answer(&json!({ "out": args.out, "shape": latents.shape, "normalized": args.normalize }).to_string());
     }
     Ok(())
 }

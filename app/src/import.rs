@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 use tandem_core::device;
 use tandem_core::files::TensorFile;
-use tandem_core::formats::repae::{RepaeFile, import};
 use tandem_core::formats::open_vae;
+use tandem_core::formats::repae::{RepaeFile, import};
 use tandem_core::run::RunFolder;
 use tandem_core::run::disk::write_atomically;
 

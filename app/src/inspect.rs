@@ -36,7 +36,8 @@ fn tell(found: &Inspection) {
     let dtypes: Vec<_> = found.dtypes.iter().map(|(dtype, values)| format!("{values} {dtype}")).collect();
     answer(&format!("{} tensors, {} parameters ({})", found.tensors, found.parameters, dtypes.join(", ")));
     for (name, part) in &found.parts {
-        let wrong = if part.not_finite > 0 { format!(", {} not finite", part.not_finite) } else { String::new() };
+        let wrong =
+            if part.not_finite > 0 { format!(", {} not finite", part.not_finite) } else { String::new() };
         answer(&format!(
             "  {name}: {} tensors, {} values, mean {:.4}, std {:.4}, {:.4} to {:.4}{wrong}",
             part.tensors, part.values, part.mean, part.std, part.min, part.max

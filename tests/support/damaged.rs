@@ -45,7 +45,10 @@ pub fn seeds() -> Vec<Kind> {
     vec![
         Kind {
             name: "safetensors",
-            seeds: vec![safetensors(&[Dtype::F32, Dtype::BF16]), safetensors(&[Dtype::I64, Dtype::F16, Dtype::U8])],
+            seeds: vec![
+                safetensors(&[Dtype::F32, Dtype::BF16]),
+                safetensors(&[Dtype::I64, Dtype::F16, Dtype::U8]),
+            ],
             read: read_tensors,
             fixed_bytes: mb,
             bytes_per_byte: 64,
@@ -124,7 +127,8 @@ fn read_index(bytes: &[u8]) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let index = folder.path().join("model.safetensors.index.json");
     std::fs::write(&index, bytes).map_err(|e| e.to_string())?;
-    std::fs::write(folder.path().join("a.safetensors"), safetensors(&[Dtype::F32])).map_err(|e| e.to_string())?;
+    std::fs::write(folder.path().join("a.safetensors"), safetensors(&[Dtype::F32]))
+        .map_err(|e| e.to_string())?;
     in_words(TensorFile::open(&index)).map(|_| ())
 }
 
@@ -186,7 +190,13 @@ fn nested() -> Value {
     let entries = vec![
         ("model", state_dict()),
         ("opt", Value::List(vec![Value::Float(0.1), Value::None, Value::Tuple(vec![Value::Int(1 << 40)])])),
-        ("args", Value::Namespace(vec![("lr".into(), Value::Float(1e-4)), ("name".into(), Value::Text("x".into()))])),
+        (
+            "args",
+            Value::Namespace(vec![
+                ("lr".into(), Value::Float(1e-4)),
+                ("name".into(), Value::Text("x".into())),
+            ]),
+        ),
         ("steps", Value::Int(7)),
     ];
     Value::dict(entries)
@@ -235,9 +245,19 @@ fn npz() -> Vec<u8> {
 /// A whole training checkpoint of very small networks.
 fn checkpoint() -> Vec<u8> {
     let settings = [
-        "data.image_px=16", "vae.channels=[4]", "vae.layers=1", "vae.latent_channels=2", "vae.groups=2",
-        "sit.width=8", "sit.depth=1", "sit.heads=2", "sit.patch=4", "align.depth=1", "align.projector=8",
-        "discriminator.width=4", "discriminator.layers=1",
+        "data.image_px=16",
+        "vae.channels=[4]",
+        "vae.layers=1",
+        "vae.latent_channels=2",
+        "vae.groups=2",
+        "sit.width=8",
+        "sit.depth=1",
+        "sit.heads=2",
+        "sit.patch=4",
+        "align.depth=1",
+        "align.projector=8",
+        "discriminator.width=4",
+        "discriminator.layers=1",
     ];
     let config = Config::load("nano", &settings.map(str::to_string)).unwrap();
     let device = device::cpu();
@@ -265,7 +285,12 @@ fn images() -> Vec<Vec<u8>> {
     let picture = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([(x * 20) as u8, (y * 30) as u8, 90]));
     let picture = DynamicImage::from(picture);
     let formats = [
-        ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff,
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+        ImageFormat::Tiff,
     ];
     formats
         .iter()

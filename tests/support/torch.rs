@@ -68,6 +68,9 @@ fn copied(item: Item, path: &str, file: &TensorFile, names: &mut Vec<String>) ->
         return Value::None;
     }
     Value::List(
-        item.items().enumerate().map(|(i, value)| copied(value, &format!("{path}/{i}"), file, names)).collect(),
+        item.items()
+            .enumerate()
+            .map(|(i, value)| copied(value, &format!("{path}/{i}"), file, names))
+            .collect(),
     )
 }

@@ -14,11 +14,11 @@ use crate::data::{DataSource, Dataset};
 use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
+use crate::formats::open_vae;
 use crate::params::num_weights;
 use crate::run::{
     Checkpoint, EventWriter, MetricsLog, Retention, Row, RunFolder, disk::write_atomically, prune,
 };
-use crate::formats::open_vae;
 use crate::train::restored::{newest, vae_of_checkpoint};
 use crate::train::{StepReport, Trainer};
 

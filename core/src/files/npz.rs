@@ -82,7 +82,10 @@ pub fn read_npz(path: &Path, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
 }
 
 /// [`read_npz`] of bytes; a reason in words.
-pub(crate) fn read_npz_bytes(bytes: &[u8], name: &str) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
+pub(crate) fn read_npz_bytes(
+    bytes: &[u8],
+    name: &str,
+) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
     let entry = archive
         .file_names()
@@ -105,7 +108,8 @@ pub(crate) fn read_npz_bytes(bytes: &[u8], name: &str) -> std::result::Result<(V
         format!("arrays like {} are not read here (f32, f64, f16, u8, i64 in C order are)", header.trim())
     })?;
     let count = shape.iter().try_fold(1u64, |n, &side| n.checked_mul(side as u64));
-    let expected = count.and_then(|n| n.checked_mul(dtype.bitsize() as u64 / 8)).filter(|n| *n <= LIMIT_BYTES);
+    let expected =
+        count.and_then(|n| n.checked_mul(dtype.bitsize() as u64 / 8)).filter(|n| *n <= LIMIT_BYTES);
     let expected = expected.ok_or("an array that is too large")?;
     let mut data = Vec::new();
     entry.take(expected + 1).read_to_end(&mut data).map_err(|e| e.to_string())?;

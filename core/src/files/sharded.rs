@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn an_index_that_leads_out_of_the_folder_is_refused() {
-        for file in ["../a.safetensors", "/etc/a.safetensors", "a/b.safetensors", "..\\\\a.safetensors", "a.pt", ""]
+        for file in
+            ["../a.safetensors", "/etc/a.safetensors", "a/b.safetensors", "..\\\\a.safetensors", "a.pt", ""]
         {
             let text = format!(r#"{{"weight_map":{{"w":"{file}"}}}}"#);
             assert!(read(text.as_bytes(), Path::new("i")).is_err(), "{file}");

@@ -264,11 +264,8 @@ impl TensorSource for TensorFile {
 fn safetensors_parts(bytes: Bytes, path: &Path) -> Result<Parts> {
     let header = safetensors::parse(&bytes, path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let layout = FileLayout {
-        name,
-        header: bytes[..header.data_start].to_vec(),
-        tensors: 0..header.tensors.len(),
-    };
+    let layout =
+        FileLayout { name, header: bytes[..header.data_start].to_vec(), tensors: 0..header.tensors.len() };
     let tensor = |t: safetensors::Described| {
         let stored = Stored { bytes: bytes.clone(), range: t.range, strides: None };
         (TensorInfo { name: t.name, dtype: t.dtype, shape: t.shape }, stored)

@@ -189,9 +189,10 @@ impl Described {
         let span = if count == 0 {
             Some(0)
         } else {
-            self.shape.iter().zip(&self.strides).try_fold(1usize, |end, (&side, &stride)| {
-                end.checked_add((side - 1).checked_mul(stride)?)
-            })
+            self.shape
+                .iter()
+                .zip(&self.strides)
+                .try_fold(1usize, |end, (&side, &stride)| end.checked_add((side - 1).checked_mul(stride)?))
         };
         let span = span.and_then(|n| n.checked_mul(size)).ok_or_else(beyond)?;
         let end = start.checked_add(span).ok_or_else(beyond)?;

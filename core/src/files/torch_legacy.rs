@@ -12,9 +12,8 @@ use super::torch::{Storage, tensors};
 use crate::error::{Error, Result};
 
 /// The first pickle: protocol 2, the integer 0x1950a86a20f9469cfc6c.
-const MAGIC: [u8; 15] = [
-    0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.',
-];
+const MAGIC: [u8; 15] =
+    [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
 const PROTOCOL: i128 = 1001;
 /// Values looked at for storages.
 const LIMIT_VISITS: usize = 500_000;
@@ -77,7 +76,8 @@ fn storages(object: &Pickle) -> std::result::Result<HashMap<String, usize>, Stri
             continue;
         }
         if let Some(reference) = item.persistent() {
-            let storage = Storage::from_reference(reference).ok_or("it refers to something that is no storage")?;
+            let storage =
+                Storage::from_reference(reference).ok_or("it refers to something that is no storage")?;
             sizes.insert(storage.key.clone(), storage.item_size());
         }
         todo.extend(item.items());

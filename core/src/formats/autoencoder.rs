@@ -119,9 +119,9 @@ impl Outlet {
     /// A dtype that is not written here.
     pub fn bytes(&self, dtype: Dtype) -> Result<Vec<u8>> {
         let values = self.values();
-        crate::files::bytes_from_f32(dtype, &values)
-            .map(Cow::into_owned)
-            .ok_or_else(|| Error::Config(format!("weights cannot be written as {dtype:?}; use f32, f16 or bf16")))
+        crate::files::bytes_from_f32(dtype, &values).map(Cow::into_owned).ok_or_else(|| {
+            Error::Config(format!("weights cannot be written as {dtype:?}; use f32, f16 or bf16"))
+        })
     }
 
     /// Its place in a file, under `name`.

@@ -96,7 +96,8 @@ pub fn save_pretrained(
     std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
     let config = folder.join(CONFIG);
     let kept = origin.and_then(|origin| origin.config_text.as_ref());
-    let unchanged = kept.filter(|text| VaeConfig::from_json(text).is_ok_and(|config| config == *vae.config()));
+    let unchanged =
+        kept.filter(|text| VaeConfig::from_json(text).is_ok_and(|config| config == *vae.config()));
     let text = match unchanged {
         Some(text) => text.clone(),
         None => vae.config().to_json()?,

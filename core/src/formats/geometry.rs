@@ -16,9 +16,8 @@ pub fn infer(found: &Found) -> Result<VaeConfig, String> {
 }
 
 fn side(found: &Found, name: &str, axis: usize) -> Result<usize, String> {
-    let info = found.by_name.get(name).ok_or_else(|| {
-        format!("tensor {} is missing", found.naming.stored(name))
-    })?;
+    let info =
+        found.by_name.get(name).ok_or_else(|| format!("tensor {} is missing", found.naming.stored(name)))?;
     info.shape.get(axis).copied().ok_or_else(|| format!("tensor {name} has {} axes", info.shape.len()))
 }
 
@@ -26,7 +25,9 @@ fn infer_qwen(found: &Found) -> Result<QwenConfig, String> {
     let stock = QwenConfig::default();
     let z_dim = side(found, "decoder.conv_in.weight", 1)?;
     if z_dim != stock.z_dim {
-        return Err(format!("the statistics of {z_dim} latent channels are unknown; put its config.json beside"));
+        return Err(format!(
+            "the statistics of {z_dim} latent channels are unknown; put its config.json beside"
+        ));
     }
     Ok(QwenConfig {
         base_dim: side(found, "encoder.conv_in.weight", 0)?,
@@ -96,7 +97,10 @@ fn groups(channels: &[usize]) -> Result<usize, String> {
 pub fn disagreement(config: &VaeConfig, found: &Found) -> Option<String> {
     if config.qwen.is_some() != (found.naming == Naming::Qwen) {
         let tensors = if found.naming == Naming::Qwen { "AutoencoderKLQwenImage" } else { "AutoencoderKL" };
-        return Some(format!("the configuration is an {}'s, the tensors an {tensors}'s", config.class_name()));
+        return Some(format!(
+            "the configuration is an {}'s, the tensors an {tensors}'s",
+            config.class_name()
+        ));
     }
     if let Some(qwen) = &config.qwen {
         let pairs = [

@@ -122,7 +122,11 @@ fn inspect_run(path: &Path) -> Result<Inspection> {
         describe_vae(&config.vae_config()),
         format!(
             "transformer: width {}, depth {}, {} heads, patch {}; aligned with {} after block {}",
-            config.sit.width, config.sit.depth, config.sit.heads, config.sit.patch, config.align.teacher,
+            config.sit.width,
+            config.sit.depth,
+            config.sit.heads,
+            config.sit.patch,
+            config.align.teacher,
             config.align.depth
         ),
     ];
@@ -154,7 +158,11 @@ impl Inspection {
         let kind = file.kind().describe();
         let repae = RepaeFile::of(file);
         if let Some(repae) = &repae {
-            let whole = if repae.is_complete() { "complete REPA-E training checkpoint" } else { "REPA-E checkpoint of a transformer" };
+            let whole = if repae.is_complete() {
+                "complete REPA-E training checkpoint"
+            } else {
+                "REPA-E checkpoint of a transformer"
+            };
             let steps = repae.steps().map(|steps| format!(" after {steps} steps")).unwrap_or_default();
             self.what = format!("{whole}{steps} ({kind})");
             for name in ["model", "resolution", "vae", "enc_type", "vae_ckpt"] {
@@ -162,14 +170,23 @@ impl Inspection {
             }
         }
         if let Some(found) = naming::find(file) {
-            self.autoencoder(&found, config.cloned().or(repae.as_ref().and_then(RepaeFile::vae_config)), device)?;
+            self.autoencoder(
+                &found,
+                config.cloned().or(repae.as_ref().and_then(RepaeFile::vae_config)),
+                device,
+            )?;
             if repae.is_none() {
-                let class = if found.naming == naming::Naming::Qwen { "Qwen-Image autoencoder" } else { "autoencoder (AutoencoderKL)" };
+                let class = if found.naming == naming::Naming::Qwen {
+                    "Qwen-Image autoencoder"
+                } else {
+                    "autoencoder (AutoencoderKL)"
+                };
                 self.what = format!("{class}, {} ({kind})", found.naming.describe());
             }
         } else if repae.is_none() {
             let known = LANDMARKS.iter().find(|(name, _)| file.info(name).is_some());
-            self.what = format!("{} ({kind})", known.map_or("tensors of no model known here", |(_, what)| what));
+            self.what =
+                format!("{} ({kind})", known.map_or("tensors of no model known here", |(_, what)| what));
         }
         Ok(())
     }
@@ -193,12 +210,16 @@ impl Inspection {
         self.architecture.push(describe_latents(&geometry));
         let defects = Defects::of(&Vae::unset(&geometry, device)?, found);
         self.problems.extend(
-            defects.shapes.iter().map(|(name, model, file)| format!("{name}: expected shape {model:?}, found {file:?}")),
+            defects
+                .shapes
+                .iter()
+                .map(|(name, model, file)| format!("{name}: expected shape {model:?}, found {file:?}")),
         );
         self.missing = defects.missing;
         self.unknown = defects.unknown;
         if found.others > 0 && !found.prefix.is_empty() {
-            self.architecture.push(format!("{} tensors beside the autoencoder's `{}`", found.others, found.prefix));
+            self.architecture
+                .push(format!("{} tensors beside the autoencoder's `{}`", found.others, found.prefix));
         }
         Ok(())
     }
@@ -264,7 +285,11 @@ pub fn describe_vae(config: &VaeConfig) -> String {
     ];
     if config.qwen.is_none() {
         parts.push(format!("{} groups", config.norm_num_groups));
-        let middle = if config.mid_block_add_attention { "attention in the middle" } else { "no attention in the middle" };
+        let middle = if config.mid_block_add_attention {
+            "attention in the middle"
+        } else {
+            "no attention in the middle"
+        };
         parts.push(middle.into());
         if levels > 0 {
             parts.push(format!("attention on {levels} levels"));

@@ -123,7 +123,10 @@ fn without_autoencoder(file: &TensorFile) -> Error {
     let reason = match RepaeFile::of(file) {
         Some(repae) => format!(
             "is a checkpoint of a transformer alone; its autoencoder is a file of its own{}",
-            repae.arg_text("vae_ckpt").map(|path| format!(" (it was trained with {path})")).unwrap_or_default()
+            repae
+                .arg_text("vae_ckpt")
+                .map(|path| format!(" (it was trained with {path})"))
+                .unwrap_or_default()
         ),
         None => "holds no autoencoder that is known here (AutoencoderKL, Qwen-Image, CompVis, REPA-E)".into(),
     };
@@ -159,7 +162,9 @@ fn stats_beside(path: &Path) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
     let file = TensorFile::open(&path)?;
     let values = |name: &str| {
         let found = file.tensor(name)?.map(|(_, values)| values);
-        found.ok_or_else(|| Error::file(&path, format!("has no {name}; expected latents_scale and latents_bias")))
+        found.ok_or_else(|| {
+            Error::file(&path, format!("has no {name}; expected latents_scale and latents_bias"))
+        })
     };
     let (scale, mean) = (values("latents_scale")?, values("latents_bias")?);
     Ok(Some((mean, scale.iter().map(|s| 1.0 / s).collect())))

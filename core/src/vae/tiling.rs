@@ -161,7 +161,7 @@ mod tests {
         let worst = whole.iter().zip(&tiles).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(whole.len() == tiles.len() && worst <= 1e-3, "{worst}");
         // A function of the tile's place shows its seams.
-        let shifted = host(tiling.encode(x, &|x| x.clone() - x.mean()));
+        let shifted = host(tiling.encode(x, &|x| x.clone() - x.mean().reshape([1, 1, 1, 1])));
         assert!(whole.iter().zip(&shifted).any(|(a, b)| (a / 2.0 - b).abs() > 1.0));
     }
 

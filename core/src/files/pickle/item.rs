@@ -36,6 +36,14 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Bytes.
+    pub fn as_bytes(&self) -> Option<&'a [u8]> {
+        match self.node() {
+            Node::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// A truth value.
     pub fn as_bool(&self) -> Option<bool> {
         match self.node() {

@@ -281,7 +281,10 @@ impl<'a> Machine<'a> {
     fn charge(&mut self, bytes: usize) -> Outcome<()> {
         self.spent = self.spent.saturating_add(bytes);
         if self.spent > LIMIT_MEMORY_BYTES {
-            return Err(format!("its values would take more than {} MiB of memory", LIMIT_MEMORY_BYTES >> 20));
+            return Err(format!(
+                "its values would take more than {} MiB of memory",
+                LIMIT_MEMORY_BYTES >> 20
+            ));
         }
         Ok(())
     }

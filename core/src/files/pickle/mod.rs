@@ -111,7 +111,18 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_senseless_is_an_error() {
-        for bad in [&b""[..], b"\x80\x02", b".", b"\x80\x02]", b"e.", b"\x80\x02K", b"\x82\x01.", b"h\x07.", b"0.", b"(1."] {
+        for bad in [
+            &b""[..],
+            b"\x80\x02",
+            b".",
+            b"\x80\x02]",
+            b"e.",
+            b"\x80\x02K",
+            b"\x82\x01.",
+            b"h\x07.",
+            b"0.",
+            b"(1.",
+        ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
         assert!(read(b"X\xff\xff\xff\xffabc.").unwrap_err().contains("ends"));

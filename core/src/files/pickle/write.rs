@@ -207,7 +207,10 @@ mod tests {
         let value = Value::dict(vec![
             ("none", Value::None),
             ("flags", Value::List(vec![Value::Bool(true), Value::Bool(false)])),
-            ("numbers", Value::Tuple(vec![Value::Int(7), Value::Int(-5), Value::Int(1 << 40), Value::Float(0.1)])),
+            (
+                "numbers",
+                Value::Tuple(vec![Value::Int(7), Value::Int(-5), Value::Int(1 << 40), Value::Float(0.1)]),
+            ),
             ("args", Value::Namespace(vec![("model".into(), Value::Text("SiT-XL/2".into()))])),
         ]);
         let (pickle, used) = Pickle::read(&pickled(&value)).unwrap();

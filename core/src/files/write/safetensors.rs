@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn the_layout_is_that_of_the_safetensors_crate() {
-        let outgoing = |name: &str, dtype, shape: &[usize]| Outgoing { name: name.into(), dtype, shape: shape.into() };
+        let outgoing =
+            |name: &str, dtype, shape: &[usize]| Outgoing { name: name.into(), dtype, shape: shape.into() };
         let tensors = [
             outgoing("b \"quoted\"", Dtype::F16, &[3]),
             outgoing("z", Dtype::F32, &[2, 1]),

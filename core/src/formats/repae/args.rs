@@ -147,7 +147,8 @@ pub(super) fn foreign_parts(config: &Config, vae: &VaeConfig) -> Vec<String> {
     let mut notes = Vec::new();
     let model = model_name(config);
     if published_name(&model).is_err() {
-        notes.push(format!("the reference has no transformer {model}: add it to SiT_models in models/sit.py"));
+        notes
+            .push(format!("the reference has no transformer {model}: add it to SiT_models in models/sit.py"));
     }
     let name = vae_name(vae);
     let published: &[usize] =
@@ -159,7 +160,10 @@ pub(super) fn foreign_parts(config: &Config, vae: &VaeConfig) -> Vec<String> {
             vae.block_out_channels, vae.norm_num_groups
         ));
     }
-    if !["dinov2", "dinov1", "mae", "mocov3", "clip", "jepa"].iter().any(|known| config.align.teacher.contains(known)) {
+    if !["dinov2", "dinov1", "mae", "mocov3", "clip", "jepa"]
+        .iter()
+        .any(|known| config.align.teacher.contains(known))
+    {
         notes.push(format!(
             "the reference has no teacher {}: the projectors are fit to it and would have to learn another",
             config.align.teacher

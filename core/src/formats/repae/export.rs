@@ -15,9 +15,9 @@ use crate::files::write::write_torch;
 use crate::files::{Dtype, NamedTensor, bytes_from_f32};
 use crate::formats::autoencoder::outlets;
 use crate::formats::diffusers::CONFIG;
+use crate::params::{self, Parameters};
 use crate::run::Checkpoint;
 use crate::run::disk::{write_atomically, write_atomically_with};
-use crate::params::{self, Parameters};
 use crate::sit::Sit;
 use crate::train::restored::sit_geometry;
 use crate::train::state::TrainerState;
@@ -51,7 +51,8 @@ impl<'a> Pool<'a> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let values = |i: usize| -> Result<Cow<'_, [u8]>> {
             let (dtype, values) = &self.0[i];
-            bytes_from_f32(*dtype, values).ok_or_else(|| Error::file(path, format!("{dtype:?} is not written here")))
+            bytes_from_f32(*dtype, values)
+                .ok_or_else(|| Error::file(path, format!("{dtype:?} is not written here")))
         };
         write_atomically_with(path, |out| write_torch(out, &stem, value, &values, path))
     }
@@ -266,7 +267,10 @@ fn shape_in_reference(name: &str, shape: &[usize]) -> Vec<usize> {
 }
 
 /// A file's tensors in the order of the model's own walk.
-fn walked<'a, P: Parameters + Clone>(model: &P, all: &'a [NamedTensor]) -> Result<Vec<(String, &'a NamedTensor)>> {
+fn walked<'a, P: Parameters + Clone>(
+    model: &P,
+    all: &'a [NamedTensor],
+) -> Result<Vec<(String, &'a NamedTensor)>> {
     let by_name: HashMap<&str, &'a NamedTensor> = all.iter().map(|t| (t.name.as_str(), t)).collect();
     params::named(model)
         .into_iter()

@@ -39,7 +39,9 @@ impl<'a> RepaeFile<'a> {
 
     /// Whether everything is there that training needs to go on.
     pub fn is_complete(&self) -> bool {
-        ["model", "ema", "vae", "discriminator", "opt", "opt_vae", "opt_disc"].iter().all(|name| self.has(name))
+        ["model", "ema", "vae", "discriminator", "opt", "opt_vae", "opt_disc"]
+            .iter()
+            .all(|name| self.has(name))
     }
 
     /// A value at the top of the checkpoint.

@@ -132,7 +132,8 @@ impl Geometry {
                 found: positions,
             });
         }
-        let heads = file.arg_text("model").and_then(|name| published_name(name).ok()).map(|(_, _, heads, _)| heads);
+        let heads =
+            file.arg_text("model").and_then(|name| published_name(name).ok()).map(|(_, _, heads, _)| heads);
         let told = file.arg("num_heads").and_then(|item| item.as_usize());
         let of_norm = shape("blocks.0.attn.q_norm.weight").and_then(|shape| width.checked_div(shape[0]));
         let projector = |k: usize, layer: usize| shape(&format!("projectors.{k}.{layer}.weight"));
@@ -165,7 +166,9 @@ impl Discriminators {
     fn of(file: &RepaeFile) -> Self {
         let section = file.section("discriminator");
         // A shape with a zero in it may claim anything.
-        let rows = |name: String| section.info(&name).filter(|i| !i.is_empty()).and_then(|i| i.shape.first().copied());
+        let rows = |name: String| {
+            section.info(&name).filter(|i| !i.is_empty()).and_then(|i| i.shape.first().copied())
+        };
         let layers = (1..).take_while(|n| rows(format!("main.{}.running_mean", 3 * n)).is_some()).count();
         let width = rows("main.0.weight".into());
         Self { width: width.unwrap_or(64), layers: if width.is_some() { layers } else { 3 } }
@@ -198,7 +201,8 @@ fn configuration(
         format!("align.projector={}", sit.projector),
         format!("discriminator.width={}", critic.width),
         format!("discriminator.layers={}", critic.layers),
-        format!("loss.perceptual_px={}", sit.grid * sit.patch * vae.config().downsampling()),
+        // LPIPS looks at whole pictures there; its pools need 32 pixels.
+        format!("loss.perceptual_px={}", (sit.grid * sit.patch * vae.config().downsampling()).max(32)),
         format!("method={}", json!(method(file, sit))),
     ];
     all.extend(sit.heads.map(|heads| format!("sit.heads={heads}")));

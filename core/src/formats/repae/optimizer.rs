@@ -16,19 +16,15 @@ pub(super) struct Moments {
 
 /// Reads the optimizer `section` of the parameters of `model` (names in the order of its state dict);
 /// `skipped` parameters of something else stand before them.
-pub(super) fn read(
-    file: &RepaeFile,
-    section: &str,
-    model: &str,
-    skipped: usize,
-) -> Result<Moments> {
+pub(super) fn read(file: &RepaeFile, section: &str, model: &str, skipped: usize) -> Result<Moments> {
     let bad = |reason: String| Error::file(file.file().origin(), reason);
     let names: Vec<&str> =
         file.section(model).tensors().map(|(name, _)| name).filter(|name| !is_buffer(name)).collect();
     let numbers = file
         .parameter_numbers(section)
         .ok_or_else(|| bad(format!("{section} is not an optimizer's state")))?;
-    let fits = if skipped == 0 { numbers.len() == names.len() } else { numbers.len() >= names.len() + skipped };
+    let fits =
+        if skipped == 0 { numbers.len() == names.len() } else { numbers.len() >= names.len() + skipped };
     if !fits {
         return Err(bad(format!(
             "{section} is of {} parameters, {model} has {}",
@@ -41,10 +37,13 @@ pub(super) fn read(
     for (number, name) in numbers.iter().skip(skipped).zip(names) {
         let state = states.below(&format!("{number}/"));
         // A parameter that never had a gradient has no state.
-        let (Some(mean), Some(square)) = (state.tensor("exp_avg")?, state.tensor("exp_avg_sq")?) else { continue };
+        let (Some(mean), Some(square)) = (state.tensor("exp_avg")?, state.tensor("exp_avg_sq")?) else {
+            continue;
+        };
         let shape = file.section(model).info(name).map(|info| info.shape.clone()).unwrap_or_default();
         if mean.0 != shape || square.0 != shape {
-            let reason = format!("{section}: the state of {name} is of shape {:?}, expected {shape:?}", mean.0);
+            let reason =
+                format!("{section}: the state of {name} is of shape {:?}, expected {shape:?}", mean.0);
             return Err(bad(reason));
         }
         if let Some((_, step)) = state.tensor("step")? {

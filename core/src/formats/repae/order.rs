@@ -32,10 +32,8 @@ pub(super) fn compvis_order<T>(
     config: &VaeConfig,
 ) -> Vec<(String, T)> {
     let levels = config.num_levels();
-    let mut all: Vec<(String, T)> = tensors
-        .into_iter()
-        .map(|(name, tensor)| (compvis::from_diffusers(&name, levels), tensor))
-        .collect();
+    let mut all: Vec<(String, T)> =
+        tensors.into_iter().map(|(name, tensor)| (compvis::from_diffusers(&name, levels), tensor)).collect();
     // Within a block the walk's order is the reference's.
     all.sort_by_cached_key(|(name, _)| compvis_rank(name));
     all
