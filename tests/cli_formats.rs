@@ -134,6 +134,27 @@ fn golden_tiles_reconstruct_a_picture_larger_than_one() {
 }
 
 #[test]
+fn golden_autoencoder_of_any_kind_is_trained_on_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, words) in [("vae_qwen", "AutoencoderKLQwenImage"), ("vae_kl_noquant", "without quant convs")]
+    {
+        let (run, out) = (folder.path().join(model), folder.path().join(format!("{model}-out")));
+        let from = format!("vae.init_from={}", golden(model).display());
+        let start = ["--method", "vae", "--set", &from, "--set", "train.batch=2", "--steps", "1"];
+        answer(&[&["train", "--device", "cpu", "--out", text(&run)], &start[..]].concat());
+        let more = answer(&["train", "--resume", text(&run), "--steps", "2", "--device", "cpu"]);
+        assert_eq!(more["step"], 2);
+        assert!(answer(&["inspect", text(&run)])["architecture"].to_string().contains(words));
+        answer(&["export", text(&run), "--format", "diffusers", "--out", text(&out)]);
+        let found = answer(&["inspect", text(&out)]);
+        assert!(found["architecture"].to_string().contains(words), "{found}");
+        let before = answer(&["inspect", text(&golden(model))]);
+        assert_eq!(found["parameters"], before["parameters"], "full kernels are kept");
+        assert_ne!(found["parts"], before["parts"], "training changed something");
+    }
+}
+
+#[test]
 fn golden_checkpoint_becomes_a_run_and_goes_back() {
     let folder = tempfile::tempdir().unwrap();
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));

@@ -309,6 +309,8 @@ def main():
     tandem, report = Tandem(args.tandem), Report()
     import diffusers
 
+    diffusers.utils.logging.disable_progress_bar()
+
     print(f"torch {torch.__version__}, diffusers {diffusers.__version__}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)

@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::files::{TensorFile, WeightNames};
 use crate::params::TensorSource;
-use crate::run::{RunFolder, latest_complete};
+use crate::run::{Checkpoint, RunFolder, latest_complete};
+use crate::train::restored::vae_geometry;
 use crate::vae::{Vae, VaeConfig};
 
 /// Statistics of the values of one part.
@@ -108,7 +109,9 @@ fn inspect_run(path: &Path) -> Result<Inspection> {
     let latest = latest_complete(folder.path())?;
     let mut found = Inspection { what: "run folder without a checkpoint".into(), ..Inspection::default() };
     found.problems.extend(latest.passed_over.iter().map(|p| format!("{}: {}", p.path.display(), p.reason)));
+    let mut geometry = config.vae_config();
     if let Some((step, checkpoint)) = latest.newest {
+        geometry = vae_geometry(&Checkpoint::load(&checkpoint)?, &config)?;
         found.what = format!("run folder: {} of {} steps", step, config.train.steps);
         for stem in ["vae", "sit", "ema", "discriminator"] {
             let file = checkpoint.join(format!("{stem}.safetensors"));
@@ -119,7 +122,7 @@ fn inspect_run(path: &Path) -> Result<Inspection> {
     }
     found.architecture = vec![
         format!("method {}, {} px pictures", config.method.name(), config.data.image_px),
-        describe_vae(&config.vae_config()),
+        describe_vae(&geometry),
         format!(
             "transformer: width {}, depth {}, {} heads, patch {}; aligned with {} after block {}",
             config.sit.width,

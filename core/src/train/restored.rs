@@ -65,13 +65,20 @@ pub fn newest(folder: &RunFolder, passed_over: impl Fn(&PassedOver)) -> Result<(
 /// # Errors
 /// An autoencoder of another shape.
 pub fn vae_of_checkpoint(checkpoint: &Checkpoint, config: &Config, device: &Device) -> Result<Vae> {
-    let geometry = match &checkpoint.state["vae"] {
-        serde_json::Value::Null => config.vae_config(),
-        saved => VaeConfig::from_json(&saved.to_string())?,
-    };
-    let mut vae = Vae::unset(&geometry, device)?;
+    let mut vae = Vae::unset(&vae_geometry(checkpoint, config)?, device)?;
     restore(&mut vae, checkpoint.files.get("vae").map(Vec::as_slice).unwrap_or_default(), device)?;
     Ok(vae)
+}
+
+/// The geometry of a checkpoint's autoencoder; checkpoints of before it was saved have the run's.
+///
+/// # Errors
+/// A saved geometry that cannot be read.
+pub fn vae_geometry(checkpoint: &Checkpoint, config: &Config) -> Result<VaeConfig> {
+    match &checkpoint.state["vae"] {
+        serde_json::Value::Null => Ok(config.vae_config()),
+        saved => VaeConfig::from_json(&saved.to_string()),
+    }
 }
 
 /// The autoencoder of run `path` with the statistics of its latents, where it has learned them, and the
