@@ -9,14 +9,16 @@
 )]
 
 mod support;
+#[path = "support/trained.rs"]
+mod trained;
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use support::{Golden, compare, devices, largest_difference};
+use support::{Golden, compare, devices};
 use tandem_core::formats::compvis;
 use tandem_core::kernel::optimizer::AdamW;
-use tandem_core::params::{self, Parameters};
+use tandem_core::params;
 use tandem_core::sit::{Path, Sit};
 use tandem_core::train::draws::Draws;
 use tandem_core::train::ema::Ema;
@@ -26,6 +28,7 @@ use tandem_core::vae::discriminator::Discriminator;
 use tandem_core::vae::loss::{PerceptualInput, VaeLossWeights};
 use tandem_core::vae::perceptual::{Backbone, InputRange, Lpips};
 use tandem_core::vae::{Vae, VaeConfig};
+use trained::{check_model, check_trained};
 
 fn vae_config(case: &Golden) -> VaeConfig {
     let at = |key: &str| case.usize_at(&format!("/geometry/vae/{key}"));
@@ -206,73 +209,16 @@ impl Run {
     fn check_after(&self, k: usize) {
         let levels = self.levels;
         if self.method.trains_vae() {
-            self.check_model("vae", k, &self.networks.vae, |n| compvis::from_diffusers(n, levels));
-            self.check_model("disc", k, &self.networks.discriminator, str::to_string);
+            check_model(&self.case, "vae", k, &self.networks.vae, |n| compvis::from_diffusers(n, levels));
+            check_model(&self.case, "disc", k, &self.networks.discriminator, str::to_string);
         }
-        self.check_model("sit", k, &self.networks.sit, str::to_string);
+        check_model(&self.case, "sit", k, &self.networks.sit, str::to_string);
         let recorded =
             |part: &str| self.case.file.names().any(|n| n.starts_with(&format!("after{k}.{part}.")));
         for (name, ema, _) in self.ema.iter().filter(|(name, ..)| *name == "ema" || recorded(name)) {
-            self.check_model(name, k, ema.model(), str::to_string);
+            check_model(&self.case, name, k, ema.model(), str::to_string);
         }
     }
-
-    fn check_model<P: Parameters + Clone>(
-        &self,
-        part: &str,
-        k: usize,
-        model: &P,
-        rename: impl Fn(&str) -> String,
-    ) {
-        let prefix = format!("after{k}.{part}");
-        let lr = self.case.at("/hyper/lr").as_f64().unwrap() as f32;
-        let far = 2.0 * lr * k as f32;
-        let mut seen = 0;
-        for (name, param) in params::named(model) {
-            let name = rename(&name);
-            let stored = format!("{prefix}.{name}");
-            if !self.case.has(&stored) || name.ends_with("num_batches_tracked") {
-                continue;
-            }
-            seen += 1;
-            let (actual, expected) = (param.to_vec(), self.case.values(&stored));
-            let rounding = self.case.config["rounding_only"]
-                [format!("{part}.{name}").replace("ema_fast.", "sit.").replace("ema.", "sit.")]
-            .as_array();
-            let range = rounding.map(|r| r[0].as_u64().unwrap() as usize..r[1].as_u64().unwrap() as usize);
-            check_trained(&stored, &actual, expected, self.case.tolerance(&stored), far, range);
-        }
-        assert!(seen > 0, "no {prefix}");
-    }
-}
-
-/// The README's rule for trained weights: 0.2 % of the values (3 of a small tensor) may exceed the
-/// bound, up to `far`; a range whose gradient is rounding alone may move by `far` freely.
-fn check_trained(
-    what: &str,
-    actual: &[f32],
-    expected: &[f32],
-    bound: f32,
-    far: f32,
-    rounding: Option<std::ops::Range<usize>>,
-) {
-    assert_eq!(actual.len(), expected.len(), "{what}");
-    let excess = |values: &[f32]| {
-        let outside = |i: &usize| !rounding.as_ref().is_some_and(|r| r.contains(i));
-        (0..values.len())
-            .filter(outside)
-            .filter(|&i| values[i].is_nan() || (values[i] - expected[i]).abs() > bound)
-            .count()
-    };
-    let allowed = (expected.len() / 500).max(3);
-    if expected.len() > 3 && rounding.is_none() {
-        let moved: Vec<f32> = expected.iter().map(|v| v + 4.0 * bound + v.abs() * 1e-5).collect();
-        assert!(excess(&moved) > allowed, "{what}: the comparison cannot fail");
-    }
-    let count = excess(actual);
-    assert!(count <= allowed, "{what}: {count} of {} values beyond {bound:e}", expected.len());
-    let worst = largest_difference(actual, expected);
-    assert!(worst <= far.max(bound), "{what}: differs by {worst:e}");
 }
 
 fn follow(file: &str, method: Method) {

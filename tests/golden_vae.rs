@@ -8,17 +8,21 @@
     reason = "tests fail loudly"
 )]
 
+#[path = "support/autoencoder.rs"]
+mod autoencoder;
 mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use autoencoder::{check_gradients, check_values};
 use support::{Golden, compare, devices, golden_dir};
-use tandem_core::formats::{compvis, safetensors::TensorFile};
-use tandem_core::params::{self, Param, Parameters};
-use tandem_core::train::optim::Gradients;
-use tandem_core::vae::{Posterior, Vae, VaeConfig};
+use tandem_core::files::Dtype;
+use tandem_core::formats::diffusers::{LoadOptions, SaveOptions, from_pretrained, save_pretrained};
+use tandem_core::formats::naming::Naming;
+use tandem_core::formats::open_vae;
+use tandem_core::params::{self, Param};
+use tandem_core::vae::{LatentConvention, Posterior, Vae, VaeConfig};
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -34,130 +38,139 @@ fn kl_folders() -> Vec<String> {
     names
 }
 
-/// Old diffusers attention names for the new ones.
-fn legacy(name: &str) -> String {
-    name.replace(".to_q.", ".query.")
-        .replace(".to_k.", ".key.")
-        .replace(".to_v.", ".value.")
-        .replace(".to_out.0.", ".proj_attn.")
-}
-
-fn load_kl(folder: &Path, device: &Device) -> Vae {
-    let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
-    let config: VaeConfig = serde_json::from_str(&text).unwrap();
-    let weights = TensorFile::open(&folder.join("diffusion_pytorch_model.safetensors")).unwrap();
-    let mut vae = Vae::new(&config, 0, device).unwrap();
-    let old = weights.names().any(|n| n.ends_with(".query.weight"));
-    let rename = |name: &str| if old { legacy(name) } else { name.to_string() };
-    params::load(&mut vae, &weights, rename, device).unwrap();
-    vae
-}
-
-/// Everything that io files of autoencoders hold, through `rename` for gradient names.
-fn check_autoencoder(
-    case: &Golden,
-    grads: &Golden,
-    vae: &Vae,
-    rename: impl Fn(&str) -> String,
-    device: &Device,
-    slack: f32,
-) {
-    let x = case.tensor::<4>("x", device);
-    let posterior = vae.encode(x.clone());
-    case.check("mean", posterior.mean.clone(), slack);
-    case.check("logvar", posterior.logvar.clone(), slack);
-    case.check("recon", vae.decode(posterior.mode()), slack);
-    let sampled = posterior.sample(case.tensor("noise", device));
-    case.check("z_sample", sampled.clone(), slack);
-    case.check("recon_sample", vae.decode(sampled), slack);
-    case.check("kl", posterior.kl(), slack);
-
-    let dot = |a: Tensor<4>, name: &str| (a * case.tensor::<4>(name, device)).sum();
-    let leaf = |name: &str| case.tensor::<4>(name, device).autodiff().require_grad();
-
-    let z = leaf("z");
-    let grad = z.grad(&dot(vae.decode(z.clone()), "r").backward()).unwrap();
-    case.check("gz_recon", grad, slack);
-    let x = leaf("x");
-    let grad = x.grad(&dot(vae.encode(x.clone()).logvar, "l").backward()).unwrap();
-    case.check("gx_logvar", grad, slack);
-    let x = leaf("x");
-    let mean = vae.encode(x.clone()).mean;
-    let loss = dot(vae.decode(mean.clone()), "r") + dot(mean, "m");
-    case.check("gx", x.grad(&loss.backward()).unwrap(), slack);
-
-    let mut tracked = params::tracked(vae);
-    let mean = tracked.encode(case.tensor("x", device)).mean;
-    let loss = dot(tracked.decode(mean.clone()), "r") + dot(mean, "m");
-    let [gradients] = Gradients::of(loss, [&mut tracked]);
-    check_gradients(grads, &gradients, vae, rename, slack);
-}
-
-fn check_gradients<P: Parameters + Clone>(
-    case: &Golden,
-    gradients: &Gradients,
-    model: &P,
-    rename: impl Fn(&str) -> String,
-    slack: f32,
-) {
-    let weights = params::named(model).into_iter().filter(|(_, p)| p.role() == params::Role::Weight);
-    let mut count = 0;
-    for ((name, _), grad) in weights.zip(gradients.tensors()) {
-        let name = format!("g.{}", rename(&name));
-        case.check(&name, grad.clone().unwrap_or_else(|| panic!("{name}: no gradient")), slack);
-        count += 1;
-    }
-    let stored = case.file.names().filter(|n| n.starts_with("g.")).count();
-    assert_eq!(count, stored, "{}: number of gradients", case.name);
-}
-
 #[test]
 fn golden_autoencoder_kl_equals_diffusers() {
     for (device_name, device) in devices() {
         for name in kl_folders() {
             eprintln!("{name} on {device_name}");
-            let folder = golden_dir().join(&name);
             let case = Golden::open(&format!("{name}/io.safetensors"));
-            let vae = load_kl(&folder, &device);
-            let old = name.contains("legacy");
+            let (vae, origin) =
+                from_pretrained(&golden_dir().join(&name), LoadOptions::default(), &device).unwrap();
+            check_values(&case, &vae, &device);
             // The gradients of a legacy folder have the names of the library that computed them.
-            let legacy_grads = old && case.has("g.encoder.mid_block.attentions.0.query.weight");
-            let rename = |n: &str| if legacy_grads { legacy(n) } else { n.to_string() };
-            check_autoencoder(&case, &case, &vae, rename, &device, 1.0);
+            let legacy = case.has("g.encoder.mid_block.attentions.0.query.weight");
+            let naming = if legacy { origin.naming } else { Naming::Diffusers };
+            check_gradients(&case, &case, &vae, |n| naming.stored(n), &device);
+            if case.has("z_normalized") {
+                let z = vae.normalize_latents(case.tensor("mean", &device), LatentConvention::default());
+                case.check("z_normalized", z.clone(), 1.0);
+                let back = vae.denormalize_latents(z, LatentConvention::default());
+                case.check("mean", back, 4.0);
+            }
         }
     }
+}
+
+#[test]
+fn golden_folders_that_were_only_read_are_written_byte_for_byte() {
+    let device = tandem_core::device::cpu();
+    let mut folders = kl_folders();
+    folders.push("vae_qwen".into());
+    for name in folders {
+        let folder = golden_dir().join(&name);
+        let (mut vae, origin) = from_pretrained(&folder, LoadOptions::default(), &device).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let files = save_pretrained(&vae, Some(&origin), out.path(), &SaveOptions::default()).unwrap();
+        assert_eq!(files.len(), 2, "{name}");
+        let same = |file: &Path| {
+            std::fs::read(file).unwrap() == std::fs::read(folder.join(file.file_name().unwrap())).unwrap()
+        };
+        for file in &files {
+            assert!(same(file), "{name}: {} changed", file.display());
+        }
+        // A changed weight is written, in the stored dtype.
+        params::visit(&mut vae, |name, param| {
+            if name == "decoder.conv_out.bias" {
+                param.set(param.flat().clone() + 0.5);
+            }
+        });
+        save_pretrained(&vae, Some(&origin), out.path(), &SaveOptions::default()).unwrap();
+        assert!(!same(&files[1]), "{name}: the comparison cannot fail");
+        let (again, _) = from_pretrained(out.path(), LoadOptions::default(), &device).unwrap();
+        // The added half is rounded to what is stored.
+        let worst = support::largest_difference(&values(&again), &values(&vae));
+        assert!(worst <= 2e-3, "{name}: {worst}");
+    }
+}
+
+#[test]
+fn golden_folder_as_half_precision_in_shards_opens_again() {
+    let device = tandem_core::device::cpu();
+    let folder = golden_dir().join("vae_kl_plain");
+    let (vae, origin) = from_pretrained(&folder, LoadOptions::default(), &device).unwrap();
+    for (dtype, bound) in [(Dtype::F16, 2e-3), (Dtype::BF16, 1e-2), (Dtype::F32, 0.0)] {
+        let out = tempfile::tempdir().unwrap();
+        let options =
+            SaveOptions { dtype: Some(dtype), max_shard_bytes: Some(50_000), variant: Some("small".into()) };
+        let files = save_pretrained(&vae, Some(&origin), out.path(), &options).unwrap();
+        assert!(files.len() > 4, "several shards and an index");
+        assert!(files.iter().any(|f| f.ends_with("diffusion_pytorch_model.safetensors.index.small.json")));
+        let options = LoadOptions { variant: Some("small"), ..LoadOptions::default() };
+        let (again, sharded) = from_pretrained(out.path(), options, &device).unwrap();
+        assert_eq!(sharded.file.dtype(), Some(dtype));
+        let worst = support::largest_difference(&values(&again), &values(&vae));
+        assert!(worst <= bound, "{dtype:?}: {worst}");
+        assert!(
+            from_pretrained(out.path(), LoadOptions::default(), &device).is_err(),
+            "no weights without the variant"
+        );
+        // Sharded files that were only read are written again as they are.
+        let copy = tempfile::tempdir().unwrap();
+        for file in save_pretrained(&again, Some(&sharded), copy.path(), &SaveOptions::default()).unwrap() {
+            let original = out.path().join(file.file_name().unwrap());
+            assert_eq!(std::fs::read(&file).unwrap(), std::fs::read(original).unwrap(), "{}", file.display());
+        }
+    }
+}
+
+fn values(vae: &Vae) -> Vec<f32> {
+    params::named(vae).into_iter().flat_map(|(_, p)| p.to_vec()).collect()
 }
 
 #[test]
 fn golden_autoencoder_in_compvis_layout() {
     let case = Golden::open("vae_compvis.safetensors");
     let grads = Golden::open("vae_compvis_grads.safetensors");
-    let shape = |name: &str| case.shape(&format!("w.{name}")).to_vec();
-    // There is no configuration: geometry comes from the keys.
-    let mut channels = Vec::new();
-    while case.has(&format!("w.encoder.down.{}.block.0.conv2.weight", channels.len())) {
-        channels.push(shape(&format!("encoder.down.{}.block.0.conv2.weight", channels.len()))[0]);
-    }
-    let levels = channels.len();
-    let layers = (0..).take_while(|j| case.has(&format!("w.encoder.down.0.block.{j}.conv1.weight"))).count();
-    let z = shape("quant_conv.weight")[0] / 2;
-    let mut config = VaeConfig::plain(&channels, layers, z, 32, 32);
-    for level in 0..levels {
-        if case.has(&format!("w.encoder.down.{level}.attn.0.q.weight")) {
-            config.down_block_types[level] = "AttnDownEncoderBlock2D".into();
-            config.up_block_types[levels - 1 - level] = "AttnUpDecoderBlock2D".into();
-        }
-    }
     for (_, device) in devices() {
-        let mut vae = Vae::new(&config, 0, &device).unwrap();
-        let rename = |name: &str| compvis::from_diffusers(name, levels);
-        params::load(&mut vae, &case.below("w"), rename, &device).unwrap();
-        check_autoencoder(&case, &grads, &vae, rename, &device, 1.0);
+        let opened = open_vae(&golden_dir().join("vae_compvis.pt"), &device).unwrap();
+        let origin = opened.origin.unwrap();
+        assert!(matches!(origin.naming, Naming::CompVis(_)));
+        let rename = |name: &str| origin.naming.stored(name);
+        check_values(&case, &opened.vae, &device);
+        check_gradients(&case, &grads, &opened.vae, rename, &device);
+        // The statistics lie in a file of their own beside it.
         let mean = case.tensor::<4>("mean", &device);
-        let z =
-            (mean - case.tensor::<4>("latents_bias", &device)) * case.tensor::<4>("latents_scale", &device);
-        case.check("z_normalized", z, 1.0);
+        case.check("z_normalized", opened.vae.normalize_latents(mean, LatentConvention::default()), 2.0);
     }
+}
+
+#[test]
+fn golden_configuration_and_tensors_that_disagree_are_both_named() {
+    let device = tandem_core::device::cpu();
+    let folder = golden_dir().join("vae_kl_attn");
+    let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let weights = "diffusion_pytorch_model.safetensors";
+    std::fs::copy(folder.join(weights), out.path().join(weights)).unwrap();
+    let edits = [
+        ("AttnDownEncoderBlock2D", "DownEncoderBlock2D", "down_block_types"),
+        ("\"layers_per_block\": 2", "\"layers_per_block\": 1", "layers_per_block"),
+        ("\"latent_channels\": 8", "\"latent_channels\": 4", "latent"),
+        ("\"use_quant_conv\": true", "\"use_quant_conv\": false", "use_quant_conv"),
+        (
+            "\"mid_block_add_attention\": true",
+            "\"mid_block_add_attention\": false",
+            "mid_block_add_attention",
+        ),
+    ];
+    for (old, new, key) in edits {
+        assert!(text.contains(old), "the case has no {old}");
+        std::fs::write(out.path().join("config.json"), text.replace(old, new)).unwrap();
+        let error = from_pretrained(out.path(), LoadOptions::default(), &device).unwrap_err().to_string();
+        assert!(error.contains(key) && !error.contains('\n'), "{error}");
+    }
+    std::fs::write(out.path().join("config.json"), &text).unwrap();
+    assert!(from_pretrained(out.path(), LoadOptions::default(), &device).is_ok());
 }
 
 #[test]

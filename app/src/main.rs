@@ -1,12 +1,20 @@
 //! `tandem`: trains an autoencoder and a diffusion transformer together, from the command line.
 
 mod bench;
+mod decode;
 mod doctor;
+mod encode;
+mod export;
+mod import;
+mod inspect;
+mod pca;
 mod progress;
 mod quiet;
+mod reconstruct;
 mod sample;
 mod train;
 mod usage;
+mod vae_args;
 
 use std::process::ExitCode;
 
@@ -26,6 +34,20 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Draw pictures from a run.
     Sample(sample::SampleArgs),
+    /// Tell what a file or folder is: architecture, parameters, dtypes, statistics, what is missing.
+    Inspect(inspect::InspectArgs),
+    /// Make a run folder of a REPA-E checkpoint, to train on here.
+    Import(import::ImportArgs),
+    /// Write a model as diffusers or REPA-E's own scripts open it.
+    Export(export::ExportArgs),
+    /// Pass pictures through an autoencoder and back, beside the originals, with PSNR, SSIM and LPIPS.
+    Reconstruct(reconstruct::ReconstructArgs),
+    /// Write the latents of pictures to a file.
+    Encode(encode::EncodeArgs),
+    /// Draw the pictures of latents in a file.
+    Decode(decode::DecodeArgs),
+    /// Show the latents of pictures as colours.
+    Pca(pca::PcaArgs),
     /// Measure the speed of a preset.
     Bench(bench::BenchArgs),
     /// List adapters, what would be chosen and why, memory and assets.
@@ -47,6 +69,13 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Train(args) => train::run(*args),
         Command::Sample(args) => sample::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Reconstruct(args) => reconstruct::run(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Decode(args) => decode::run(&args),
+        Command::Pca(args) => pca::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };

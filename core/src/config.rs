@@ -160,6 +160,20 @@ impl Config {
         config
     }
 
+    /// Takes over the geometry of an autoencoder that training starts from, as far as the keys go; a
+    /// checkpoint holds the rest.
+    ///
+    /// # Errors
+    /// A geometry that does not fit the other keys.
+    pub fn adopt_vae(&mut self, vae: &VaeConfig) -> Result<()> {
+        self.vae.channels.clone_from(&vae.block_out_channels);
+        self.vae.layers = vae.layers_per_block;
+        self.vae.latent_channels = vae.latent_channels;
+        self.vae.groups = vae.norm_num_groups;
+        self.vae.lowest_attention = vae.down_attention(vae.num_levels() - 1);
+        self.check()
+    }
+
     /// The transformer's geometry for `num_classes` classes and teachers of `z_dims` features.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod device;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod files;
 pub mod formats;
 pub mod kernel;
 pub mod latent_norm;

@@ -42,6 +42,11 @@ impl Param {
         Self { role: Role::Buffer, ..Self::weight(values, shape, device) }
     }
 
+    /// A weight without a value, to be loaded before use.
+    pub fn unset(shape: &[usize], device: &Device) -> Self {
+        Self { value: Tensor::empty([0], device), shape: shape.to_vec(), role: Role::Weight }
+    }
+
     /// A constant-filled weight.
     pub fn filled(value: f32, shape: &[usize], device: &Device) -> Self {
         Self::weight(vec![value; shape.iter().product()], shape, device)
@@ -225,7 +230,8 @@ fn load_one(param: &mut Param, source: &dyn TensorSource, name: &str, device: &D
     Ok(())
 }
 
-fn trimmed(shape: &[usize]) -> &[usize] {
+/// A shape without axes of length one at its end.
+pub fn trimmed(shape: &[usize]) -> &[usize] {
     let end = shape.iter().rposition(|&n| n != 1).map_or(0, |i| i + 1);
     &shape[..end]
 }

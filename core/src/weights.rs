@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::formats::safetensors::TensorFile;
+use crate::files::TensorFile;
 
 /// EfficientNet-Lite0 with its classifier.
 ///
@@ -11,7 +11,7 @@ use crate::formats::safetensors::TensorFile;
 /// Never in a program that was built from a whole source tree.
 pub fn efficientnet_lite0() -> Result<TensorFile> {
     let bytes = include_bytes!("../../assets/weights/efficientnet_lite0.f16.safetensors");
-    TensorFile::from_bytes(bytes, Path::new("(embedded) efficientnet_lite0.f16.safetensors"))
+    TensorFile::from_static(bytes, Path::new("(embedded) efficientnet_lite0.f16.safetensors"))
 }
 
 /// LPIPS-AlexNet, version 0.1 heads.
@@ -20,7 +20,7 @@ pub fn efficientnet_lite0() -> Result<TensorFile> {
 /// Never in a program that was built from a whole source tree.
 pub fn lpips_alex() -> Result<TensorFile> {
     let bytes = include_bytes!("../../assets/weights/lpips_alex.f16.safetensors");
-    TensorFile::from_bytes(bytes, Path::new("(embedded) lpips_alex.f16.safetensors"))
+    TensorFile::from_static(bytes, Path::new("(embedded) lpips_alex.f16.safetensors"))
 }
 
 /// Names and sizes in bytes of what is embedded.

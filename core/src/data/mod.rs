@@ -13,10 +13,12 @@ pub mod interpolate;
 pub mod layout;
 pub mod loader;
 pub mod order;
+pub mod picture;
 pub mod pixels;
 pub mod resize;
 pub mod source;
 
 pub use dataset::{Dataset, Problem, Split};
 pub use loader::{Batch, Loader};
+pub use picture::Picture;
 pub use source::DataSource;

@@ -15,9 +15,10 @@ use crate::config::Config;
 use crate::data::{DataSource, Dataset, Problem};
 use crate::device;
 use crate::error::{Error, Result};
+use crate::formats::open_vae;
 use crate::run::{Checkpoint, RunFolder, disk::write_atomically, latest_complete};
 use crate::train::Trainer;
-use crate::train::restored::{config_of, vae_of_checkpoint, vae_of_run};
+use crate::train::restored::{config_of, vae_of_checkpoint};
 use crate::vae::Vae;
 
 /// Skipped pictures that are named to a person; `skipped.txt` names them all.
@@ -35,7 +36,7 @@ enum Place {
 /// # Errors
 /// Whatever a person gave that cannot be used, in one line. A run that cannot start leaves no folder.
 pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> {
-    let (config, place, choice) = match start {
+    let (mut config, place, choice) = match start {
         Start::New { config, out, name, device } => {
             (config.with_absolute_paths()?, Place::Fresh { out, name }, device)
         }
@@ -54,7 +55,7 @@ pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> 
     let chosen = device::choose(choice)?;
     let dataset = open_pictures(&config, &folder, resumed)?;
     let skipped = dataset.problems().to_vec();
-    let start_from = start_from(&config, checkpoint.as_deref(), &chosen.device)?;
+    let start_from = start_from(&mut config, checkpoint.as_deref(), &chosen.device)?;
     let step = checkpoint.as_ref().map_or(0, |c| c.step);
     let text = config.to_toml()?;
     let mut trainer = Trainer::new(config, Arc::new(dataset), &chosen, start_from, folder.path(), step)?;
@@ -119,16 +120,17 @@ fn reopen(
     Ok((config, checkpoint))
 }
 
-/// The autoencoder to start from or to keep. A run that goes on has it in its checkpoint, and no
-/// longer needs the run that it came from.
-fn start_from(config: &Config, checkpoint: Option<&Checkpoint>, device: &Device) -> Result<Option<Vae>> {
-    let geometry = config.vae_config();
+/// The autoencoder to start from or to keep; `config` takes over its geometry. A run that goes on has
+/// it in its checkpoint, and no longer needs the model that it came from.
+fn start_from(config: &mut Config, checkpoint: Option<&Checkpoint>, device: &Device) -> Result<Option<Vae>> {
     match (checkpoint, config.vae.init_from.as_str()) {
-        (Some(checkpoint), _) if !config.method.trains_vae() => {
-            vae_of_checkpoint(checkpoint, &geometry, device).map(Some)
+        (Some(checkpoint), _) => vae_of_checkpoint(checkpoint, config, device).map(Some),
+        (None, "") => Ok(None),
+        (None, path) => {
+            let vae = open_vae(Path::new(path), device)?.vae;
+            config.adopt_vae(vae.config())?;
+            Ok(Some(vae))
         }
-        (Some(_), _) | (None, "") => Ok(None),
-        (None, path) => vae_of_run(Path::new(path), &geometry, device).map(Some),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod eigen;
 pub mod image_quality;
 pub mod latents;
 pub mod pca;
+pub mod reconstruction;
 
 pub use image_quality::{SsimCovariance, ms_ssim, psnr, ssim};
 pub use latents::{LatentStructure, effective_rank};

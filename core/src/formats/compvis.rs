@@ -43,9 +43,54 @@ pub fn from_diffusers(name: &str, levels: usize) -> String {
     out.join(".")
 }
 
+/// The diffusers name of the CompVis parameter `name`: the inverse of [`from_diffusers`].
+pub fn to_diffusers(name: &str, levels: usize) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    let mut out: Vec<String> = Vec::with_capacity(parts.len() + 2);
+    let mut in_attention = false;
+    let mut i = 0;
+    while i < parts.len() {
+        let index = parts.get(i + 1).and_then(|p| p.parse::<usize>().ok());
+        let number = |n: Option<usize>| n.unwrap_or(0).to_string();
+        let (replacement, used): (Vec<String>, usize) = match (parts[i], index) {
+            ("down", Some(level)) => (vec!["down_blocks".into(), level.to_string()], 2),
+            ("up", Some(level)) => {
+                (vec!["up_blocks".into(), levels.saturating_sub(1 + level).to_string()], 2)
+            }
+            ("mid", _) => match parts.get(i + 1).copied().unwrap_or_default() {
+                "attn_1" => {
+                    in_attention = true;
+                    (vec!["mid_block".into(), "attentions".into(), "0".into()], 2)
+                }
+                block => {
+                    let number = block.strip_prefix("block_").and_then(|n| n.parse::<usize>().ok());
+                    let resnet = number.unwrap_or(1).saturating_sub(1);
+                    (vec!["mid_block".into(), "resnets".into(), resnet.to_string()], 2)
+                }
+            },
+            ("block", Some(_)) => (vec!["resnets".into(), number(index)], 2),
+            ("attn", Some(_)) => {
+                in_attention = true;
+                (vec!["attentions".into(), number(index)], 2)
+            }
+            ("downsample", _) => (vec!["downsamplers".into(), "0".into()], 1),
+            ("upsample", _) => (vec!["upsamplers".into(), "0".into()], 1),
+            ("nin_shortcut", _) => (vec!["conv_shortcut".into()], 1),
+            ("norm_out", _) => (vec!["conv_norm_out".into()], 1),
+            ("norm", _) if in_attention => (vec!["group_norm".into()], 1),
+            ("q" | "k" | "v", _) if in_attention => (vec![format!("to_{}", parts[i])], 1),
+            ("proj_out", _) if in_attention => (vec!["to_out".into(), "0".into()], 1),
+            (other, _) => (vec![other.into()], 1),
+        };
+        out.extend(replacement);
+        i += used;
+    }
+    out.join(".")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::from_diffusers;
+    use super::{from_diffusers, to_diffusers};
 
     #[test]
     fn every_kind_of_name_translates() {
@@ -65,6 +110,7 @@ mod tests {
             ("quant_conv.weight", "quant_conv.weight"),
         ] {
             assert_eq!(from_diffusers(diffusers, 3), compvis);
+            assert_eq!(to_diffusers(compvis, 3), diffusers);
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::params::Param;
 
 /// A stream of fresh weights for one device.
 pub struct Init {
-    rng: ChaCha8Rng,
+    /// `None` makes weights without values, for models that are loaded.
+    rng: Option<ChaCha8Rng>,
     device: Device,
 }
 
@@ -24,7 +25,12 @@ impl Init {
         });
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
-        Self { rng, device: device.clone().without_autodiff() }
+        Self { rng: Some(rng), device: device.clone().without_autodiff() }
+    }
+
+    /// No weights at all: each must be loaded before use. Saves drawing what is overwritten.
+    pub fn unset(device: &Device) -> Self {
+        Self { rng: None, device: device.clone().without_autodiff() }
     }
 
     /// Where the weights live.
@@ -46,19 +52,24 @@ impl Init {
 
     /// Normal with `mean` and `std`.
     pub fn normal(&mut self, shape: &[usize], mean: f32, std: f32) -> Param {
-        let count = shape.iter().product();
-        let values = (0..count).map(|_| mean + std * self.rng.sample::<f32, _>(StandardNormal)).collect();
-        Param::weight(values, shape, &self.device)
+        self.drawn(shape, |rng| mean + std * rng.sample::<f32, _>(StandardNormal))
     }
 
     /// One value everywhere.
     pub fn filled(&mut self, shape: &[usize], value: f32) -> Param {
-        Param::filled(value, shape, &self.device)
+        match self.rng {
+            Some(_) => Param::filled(value, shape, &self.device),
+            None => Param::unset(shape, &self.device),
+        }
     }
 
     fn uniform(&mut self, shape: &[usize], bound: f32) -> Param {
-        let count = shape.iter().product();
-        let values = (0..count).map(|_| (self.rng.random::<f32>() * 2.0 - 1.0) * bound).collect();
-        Param::weight(values, shape, &self.device)
+        self.drawn(shape, |rng| (rng.random::<f32>() * 2.0 - 1.0) * bound)
+    }
+
+    fn drawn(&mut self, shape: &[usize], mut draw: impl FnMut(&mut ChaCha8Rng) -> f32) -> Param {
+        let Some(rng) = &mut self.rng else { return Param::unset(shape, &self.device) };
+        let count: usize = shape.iter().product();
+        Param::weight((0..count).map(|_| draw(rng)).collect(), shape, &self.device)
     }
 }

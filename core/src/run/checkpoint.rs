@@ -17,9 +17,10 @@ use sha2::{Digest, Sha256};
 
 use super::checkpoint_list::clean_leftovers_with;
 use super::disk::{Disk, RealDisk};
-pub use super::safetensors_file::NamedTensor;
-use super::safetensors_file::{Layout, parse};
 use crate::error::{Error, Result};
+pub use crate::files::NamedTensor;
+use crate::files::TensorFile;
+use crate::files::write::Layout;
 
 /// The folder of all checkpoints in a run folder.
 pub(crate) const FOLDER: &str = "checkpoints";
@@ -151,7 +152,7 @@ impl Checkpoint {
             read.map_err(|e| Error::io("read", &path, e))?;
             check_hash(&path, &hex_digest(&[&bytes]), &record.sha256)?;
             let stem = name.strip_suffix(".safetensors").unwrap_or(name);
-            files.insert(stem.to_string(), parse(&path, &bytes)?);
+            files.insert(stem.to_string(), NamedTensor::all(&TensorFile::from_bytes(bytes, &path)?)?);
         }
         Ok(Checkpoint { step: manifest.step, files, state: manifest.state })
     }

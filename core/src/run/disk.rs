@@ -4,7 +4,7 @@
 //! them and look at what is left.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -63,9 +63,27 @@ impl Disk for RealDisk {
 /// # Errors
 /// [`Error::Io`] when the folder is missing, full or read-only; the old file then stands.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(path, |out| out.write_all(bytes).map_err(|e| Error::io("write", path, e)))
+}
+
+/// [`write_atomically`] for content that `content` writes piece by piece.
+///
+/// # Errors
+/// What `content` refuses, or the disk; the old file then stands.
+pub fn write_atomically_with(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
+) -> Result<()> {
     let partial = partial_name(path);
+    let failed = |e| Error::io("write", path, e);
+    let write = || {
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(failed)?);
+        content(&mut out)?;
+        let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
+        file.sync_all().map_err(failed)
+    };
     let mut disk = RealDisk;
-    let written = disk.write(&partial, &[bytes]).and_then(|()| disk.rename(&partial, path));
+    let written = write().and_then(|()| disk.rename(&partial, path));
     if let Err(error) = written {
         // The first error is the one to report; a leftover is harmless.
         let _ = fs::remove_file(&partial);

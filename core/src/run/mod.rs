@@ -10,7 +10,6 @@ pub mod folder;
 pub mod metrics;
 pub mod picture;
 pub mod report;
-pub mod safetensors_file;
 pub mod tensorboard;
 
 pub use checkpoint::{Checkpoint, NamedTensor};

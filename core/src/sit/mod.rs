@@ -53,8 +53,19 @@ impl Sit {
     /// # Errors
     /// When the configuration does not fit together.
     pub fn new(config: &SitConfig, seed: u64, device: &Device) -> Result<Self> {
+        Self::with(config, &mut Init::new(seed, "sit", device))
+    }
+
+    /// No weights yet: to be loaded before use.
+    ///
+    /// # Errors
+    /// When the configuration does not fit together.
+    pub fn unset(config: &SitConfig, device: &Device) -> Result<Self> {
+        Self::with(config, &mut Init::unset(device))
+    }
+
+    fn with(config: &SitConfig, init: &mut Init) -> Result<Self> {
         config.check()?;
-        let init = &mut Init::new(seed, "sit", device);
         let (d, p, c, grid) = (config.hidden_size, config.patch_size, config.in_channels, config.grid());
         let table = position_table(grid, d);
         Ok(Self {

@@ -33,10 +33,13 @@ impl Restored {
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
         let (config, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
         let file = |name: &str| checkpoint.files.get(name).map(Vec::as_slice).unwrap_or_default();
-        let mut vae = Vae::new(&config.vae_config(), 0, device)?;
-        restore(&mut vae, file("vae"), device)?;
-        let mut sit = Sit::new(&geometry(&config, file("ema"))?, 0, device)?;
+        let mut vae = vae_of_checkpoint(&checkpoint, &config, device)?;
+        let mut sit = Sit::unset(&sit_geometry(&config, file("ema"))?, device)?;
         restore(&mut sit, file("ema"), device)?;
+        if config.method.trains_sit() {
+            let (mean, std) = sit.latent_norm.stats();
+            vae.set_latent_stats(&mean, &std);
+        }
         Ok(Self { config, step: checkpoint.step, vae, sit })
     }
 }
@@ -65,27 +68,51 @@ pub fn newest(folder: &RunFolder, passed_over: impl Fn(&PassedOver)) -> Result<(
     Ok((config, Checkpoint::load(&newest)?))
 }
 
-/// The autoencoder of run `path`, which must have the geometry `config`.
-///
-/// # Errors
-/// As [`newest`], or an autoencoder of another shape.
-pub fn vae_of_run(path: &Path, config: &VaeConfig, device: &Device) -> Result<Vae> {
-    let (_, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
-    vae_of_checkpoint(&checkpoint, config, device)
-}
-
-/// The autoencoder in a checkpoint, which must have the geometry `config`.
+/// The autoencoder of a checkpoint, in the geometry that it was saved with.
 ///
 /// # Errors
 /// An autoencoder of another shape.
-pub fn vae_of_checkpoint(checkpoint: &Checkpoint, config: &VaeConfig, device: &Device) -> Result<Vae> {
-    let mut vae = Vae::new(config, 0, device)?;
+pub fn vae_of_checkpoint(checkpoint: &Checkpoint, config: &Config, device: &Device) -> Result<Vae> {
+    let mut vae = Vae::unset(&vae_geometry(checkpoint, config)?, device)?;
     restore(&mut vae, checkpoint.files.get("vae").map(Vec::as_slice).unwrap_or_default(), device)?;
     Ok(vae)
 }
 
+/// The geometry of a checkpoint's autoencoder; checkpoints of before it was saved have the run's.
+///
+/// # Errors
+/// A saved geometry that cannot be read.
+pub fn vae_geometry(checkpoint: &Checkpoint, config: &Config) -> Result<VaeConfig> {
+    match &checkpoint.state["vae"] {
+        serde_json::Value::Null => Ok(config.vae_config()),
+        saved => VaeConfig::from_json(&saved.to_string()),
+    }
+}
+
+/// The autoencoder of run `path` with the statistics of its latents, where it has learned them, and the
+/// number of steps done.
+///
+/// # Errors
+/// As [`newest`], or an autoencoder of another shape.
+pub fn vae_of_run(path: &Path, device: &Device) -> Result<(Vae, u64)> {
+    let (config, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
+    let mut vae = vae_of_checkpoint(&checkpoint, &config, device)?;
+    if config.method.trains_sit() {
+        let ema = checkpoint.files.get("ema").map(Vec::as_slice).unwrap_or_default();
+        let values = |name: &str| ema.iter().find(|t| t.name == name).map(|t| t.values.as_slice());
+        if let (Some(mean), Some(var)) = (values("bn.running_mean"), values("bn.running_var")) {
+            let std: Vec<f32> = var.iter().map(|v| (v + crate::latent_norm::EPS).sqrt()).collect();
+            vae.set_latent_stats(mean, &std);
+        }
+    }
+    Ok((vae, checkpoint.step))
+}
+
 /// The transformer's geometry; numbers of classes and teacher features come from the tensors.
-fn geometry(config: &Config, tensors: &[crate::run::NamedTensor]) -> Result<SitConfig> {
+///
+/// # Errors
+/// Tensors of no transformer.
+pub fn sit_geometry(config: &Config, tensors: &[crate::run::NamedTensor]) -> Result<SitConfig> {
     let rows = |name: &str| tensors.iter().find(|t| t.name == name).and_then(|t| t.shape.first().copied());
     let classes = rows("y_embedder.embedding_table.weight").ok_or_else(|| Error::MissingTensor {
         name: "y_embedder.embedding_table.weight".into(),

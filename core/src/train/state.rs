@@ -56,6 +56,10 @@ pub fn restore(model: &mut impl Parameters, tensors: &[NamedTensor], device: &De
     outcome
 }
 
+fn parsed(text: &str) -> Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|e| Error::Config(format!("configuration: {e}")))
+}
+
 impl Trainer {
     /// All that the next step depends on; `extra` is the caller's own state beside it.
     pub fn checkpoint(&self, extra: serde_json::Value) -> Checkpoint {
@@ -77,7 +81,10 @@ impl Trainer {
             ],
             data: self.batches.dataset().fingerprint(),
         };
-        let state = serde_json::json!({ "trainer": trainer, "run": extra });
+        // The run's configuration cannot say everything about an autoencoder that came from elsewhere.
+        let vae: serde_json::Value =
+            self.networks.vae.config().to_json().and_then(|text| parsed(&text)).unwrap_or_default();
+        let state = serde_json::json!({ "trainer": trainer, "run": extra, "vae": vae });
         Checkpoint { step: self.step_number(), files, state }
     }
 
@@ -88,7 +95,8 @@ impl Trainer {
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let state: TrainerState = serde_json::from_value(checkpoint.state["trainer"].clone())
             .map_err(|e| Error::Config(format!("the checkpoint's state cannot be read: {e}")))?;
-        if state.data != self.batches.dataset().fingerprint() {
+        // A checkpoint that was made elsewhere does not know the pictures.
+        if !state.data.is_empty() && state.data != self.batches.dataset().fingerprint() {
             return Err(Error::Data(
                 "the pictures are not those that this run was trained on: name the same --data, unchanged"
                     .into(),

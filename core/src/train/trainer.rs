@@ -116,8 +116,11 @@ impl Trainer {
         let discriminator = Discriminator::new(disc.width, disc.layers, seed, &device);
         let flip = config.data.flip;
         let batches = Batches::new(dataset.clone(), device.clone(), flip, teacher, frozen, folder)?;
-        if start_from.is_some() {
-            let (mean, std) = batches.latent_stats(&vae);
+        if start_from.is_some() && first_step == 0 {
+            let (mean, std) = match (&vae.config().latents_mean, &vae.config().latents_std) {
+                (Some(mean), Some(std)) => (narrowed(mean), narrowed(std)),
+                _ => batches.latent_stats(&vae),
+            };
             sit.latent_norm.set_stats(&mean, &std);
         }
         let lpips = perceptual(&config.loss, &device)?;
@@ -326,6 +329,10 @@ fn perceptual(loss: &LossSection, device: &Device) -> Result<Lpips> {
             Error::file(path, format!("not the LPIPS network that loss.perceptual_network names: {error}"))
         }
     })
+}
+
+fn narrowed(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
 }
 
 /// Global gradient norms of a step.

@@ -1,11 +1,23 @@
-//! The configuration of an AutoencoderKL, as diffusers writes it (`config.json`), with
-//! diffusers' defaults for absent keys (FORMATS.md, section 1).
+//! The configuration of an autoencoder, as diffusers writes it (`config.json`), with diffusers'
+//! defaults for absent keys (FORMATS.md, section 1).
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::QwenConfig;
 use crate::error::{Error, Result};
 
-/// Geometry and latent statistics of an AutoencoderKL.
+/// Names of the architectures in `_class_name`.
+const KL_CLASS: &str = "AutoencoderKL";
+const QWEN_CLASS: &str = "AutoencoderKLQwenImage";
+/// The diffusers whose files are written.
+const DIFFUSERS_VERSION: &str = "0.42.1";
+/// Channels beyond any autoencoder's; keeps a damaged file from asking for all memory.
+const MAX_CHANNELS: usize = 1 << 14;
+
+/// Geometry and latent statistics of an autoencoder, in AutoencoderKL's terms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VaeConfig {
@@ -45,6 +57,9 @@ pub struct VaeConfig {
     pub use_post_quant_conv: bool,
     /// Attention at the coarsest level's middle.
     pub mid_block_add_attention: bool,
+    /// The configuration of a Qwen-Image autoencoder, which the other keys then only mirror.
+    #[serde(skip)]
+    pub qwen: Option<QwenConfig>,
 }
 
 impl Default for VaeConfig {
@@ -68,6 +83,7 @@ impl Default for VaeConfig {
             use_quant_conv: true,
             use_post_quant_conv: true,
             mid_block_add_attention: true,
+            qwen: None,
         }
     }
 }
@@ -91,6 +107,74 @@ impl VaeConfig {
             sample_size: px,
             ..Self::default()
         }
+    }
+
+    /// A Qwen-Image autoencoder, mirrored in the keys of AutoencoderKL.
+    pub fn of_qwen(qwen: QwenConfig) -> Self {
+        let widths = qwen.widths();
+        Self {
+            in_channels: qwen.input_channels,
+            out_channels: qwen.input_channels,
+            latents_mean: Some(qwen.latents_mean.clone()),
+            latents_std: Some(qwen.latents_std.clone()),
+            scaling_factor: 1.0,
+            qwen: Some(qwen.clone()),
+            ..Self::plain(&widths, qwen.num_res_blocks, qwen.z_dim, 1, 256)
+        }
+    }
+
+    /// Reads the text of a `config.json`.
+    ///
+    /// # Errors
+    /// Text that is no such configuration, another class of model, or keys that do not fit together.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let bad = |reason: String| Error::Config(format!("config.json: {reason}"));
+        let value: Value = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        let class = value.get("_class_name").and_then(Value::as_str).unwrap_or(KL_CLASS).to_string();
+        let config = match class.as_str() {
+            KL_CLASS => serde_json::from_value(value).map_err(|e| bad(e.to_string()))?,
+            QWEN_CLASS => Self::of_qwen(serde_json::from_value(value).map_err(|e| bad(e.to_string()))?),
+            other => {
+                return Err(bad(format!("is of class {other}; known are {KL_CLASS} and {QWEN_CLASS}")));
+            }
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The text of a `config.json` as diffusers writes it: sorted keys, indented by two.
+    ///
+    /// # Errors
+    /// Never for a configuration that passes [`check`](Self::check).
+    pub fn to_json(&self) -> Result<String> {
+        let failed = |e: serde_json::Error| Error::Config(format!("config.json: {e}"));
+        let value = match &self.qwen {
+            Some(qwen) => serde_json::to_value(qwen),
+            None => serde_json::to_value(self),
+        };
+        // Sorted whatever features serde_json was built with.
+        let mut keys: BTreeMap<String, Value> = match value.map_err(failed)? {
+            Value::Object(keys) => keys.into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        keys.insert("_class_name".into(), self.class_name().into());
+        keys.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
+        Ok(serde_json::to_string_pretty(&keys).map_err(failed)? + "\n")
+    }
+
+    /// diffusers' name of the architecture.
+    pub fn class_name(&self) -> &'static str {
+        if self.qwen.is_some() { QWEN_CLASS } else { KL_CLASS }
+    }
+
+    /// Sets mean and standard deviation of each latent channel.
+    pub fn set_latent_stats(&mut self, mean: Vec<f64>, std: Vec<f64>) {
+        if let Some(qwen) = &mut self.qwen {
+            qwen.latents_mean.clone_from(&mean);
+            qwen.latents_std.clone_from(&std);
+        }
+        self.latents_mean = Some(mean);
+        self.latents_std = Some(std);
     }
 
     /// Number of levels.
@@ -123,6 +207,9 @@ impl VaeConfig {
         if levels == 0 || levels > 8 {
             return bad(format!("block_out_channels has {levels} levels, 1 to 8 are possible"));
         }
+        if let Some(qwen) = &self.qwen {
+            qwen.check()?;
+        }
         for (key, types, plain) in [
             ("down_block_types", &self.down_block_types, "DownEncoderBlock2D"),
             ("up_block_types", &self.up_block_types, "UpDecoderBlock2D"),
@@ -139,14 +226,23 @@ impl VaeConfig {
             return bad(format!("act_fn {} (only silu exists)", self.act_fn));
         }
         let groups = self.norm_num_groups;
+        if let Some(wide) = self.block_out_channels.iter().find(|c| **c > MAX_CHANNELS) {
+            return bad(format!("block_out_channels holds {wide}, more than {MAX_CHANNELS}"));
+        }
         if groups == 0 || self.block_out_channels.iter().any(|c| *c == 0 || c % groups != 0) {
             return bad(format!(
                 "block_out_channels {:?} do not divide into norm_num_groups {groups}",
                 self.block_out_channels
             ));
         }
-        if self.latent_channels == 0 || self.latent_channels > 1024 || self.layers_per_block == 0 {
-            return bad("latent_channels and layers_per_block must be positive".into());
+        let counts = [
+            ("latent_channels", self.latent_channels, 1024),
+            ("layers_per_block", self.layers_per_block, 64),
+            ("in_channels", self.in_channels, 64),
+            ("out_channels", self.out_channels, 64),
+        ];
+        if let Some((key, value, most)) = counts.iter().find(|(_, n, most)| *n == 0 || n > most) {
+            return bad(format!("{key} is {value}, 1 to {most} are possible"));
         }
         for (key, stats) in [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)] {
             if let Some(stats) = stats
