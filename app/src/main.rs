@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod fetch;
 mod progress;
 mod quiet;
 mod sample;
@@ -28,6 +29,8 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Measure the speed of a preset.
     Bench(bench::BenchArgs),
+    /// Fetch a model from the Hugging Face hub into its cache.
+    Fetch(fetch::FetchArgs),
     /// List adapters, what would be chosen and why, memory and assets.
     Doctor(doctor::DoctorArgs),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Sample(args) => sample::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };
     match outcome {

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod formats;
+pub mod hub;
 pub mod kernel;
 pub mod latent_norm;
 pub mod layers;
