@@ -8,7 +8,7 @@ use std::path::Path;
 /// Rooms of core from the bottom up: a room uses rooms of lower levels, never of its own or a higher one.
 const LEVELS: [&[&str]; 12] = [
     &["error"],
-    &["kernel", "device", "memory", "run"],
+    &["kernel", "device", "memory", "run", "hub"],
     &["params", "data"],
     &["layers", "latent_norm", "files"],
     &["vae", "align"],

@@ -163,13 +163,11 @@ fn a_run_that_cannot_start_leaves_nothing_behind() {
         tandem(["train", "--device", "cpu", "--method", "vanilla", "--data"]).arg(&data).current_dir(&work),
     );
     assert_says(&told, &["vae.init_from"]);
-    // The teacher's grid does not fit 64 px.
+    // No teacher says anything about four tokens.
     let told = fail(
-        tandem(["train", "--device", "cpu", "--set", "data.image_px=64", "--data"])
-            .arg(&data)
-            .current_dir(&work),
+        tandem(["train", "--device", "cpu", "--set", "sit.patch=4", "--data"]).arg(&data).current_dir(&work),
     );
-    assert_says(&told, &["8 x 8", "sit.patch"]);
+    assert_says(&told, &["2 x 2 tokens", "data.image_px = 64", "sit.patch = 1 or 2"]);
     let told = fail(tandem(["train", "--device", "cpu", "--out", "a/b", "--data", "no"]).current_dir(&work));
     assert_says(&told, &["cannot read", "no"]);
     assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
@@ -318,4 +316,31 @@ fn help_lists_every_key_with_default_and_sentence() {
     }
     assert!(!help.contains(" = \n"), "a default is missing");
     assert!(TINY.iter().all(|setting| help.contains(setting.split('=').next().unwrap())));
+}
+
+#[test]
+fn fetch_offline_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let offline = |model: &str| {
+        let mut command = tandem(&["fetch", model]);
+        command.env("HF_HOME", folder.path()).env("HF_HUB_OFFLINE", "1");
+        fail(&mut command)
+    };
+    assert_says(&offline("some/model"), &["offline", "some/model is not in"]);
+    assert_says(&offline("no model"), &["OWNER/NAME"]);
+}
+
+#[test]
+fn teachers_that_cannot_be_are_one_line_and_leave_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures(&data, 4);
+    let told = |teacher: &str| {
+        let mut command = train(&data, &run, &[&format!("align.teacher={teacher}")]);
+        fail(command.env("HF_HOME", folder.path()))
+    };
+    assert_says(&told("resnet"), &["align.teacher = resnet", "dinov2=PATH"]);
+    assert_says(&told("dinov2-b"), &["tandem fetch facebook/dinov2-base"]);
+    assert_says(&told("dinov2=no.safetensors"), &["cannot read no.safetensors"]);
+    assert!(!run.exists());
 }

@@ -94,6 +94,7 @@ impl Run {
             },
             lpips: (lpips, PerceptualInput { px: case.usize_at("/geometry/px"), range: InputRange::Quirk }),
             counts_frozen_pass: true,
+            teachers: Vec::new(),
         };
         let networks = Networks { vae, sit, discriminator };
         let optimizers = [

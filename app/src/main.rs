@@ -5,6 +5,7 @@ mod decode;
 mod doctor;
 mod encode;
 mod export;
+mod fetch;
 mod import;
 mod inspect;
 mod pca;
@@ -50,6 +51,8 @@ enum Command {
     Pca(pca::PcaArgs),
     /// Measure the speed of a preset.
     Bench(bench::BenchArgs),
+    /// Fetch a model from the Hugging Face hub into its cache.
+    Fetch(fetch::FetchArgs),
     /// List adapters, what would be chosen and why, memory and assets.
     Doctor(doctor::DoctorArgs),
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Pca(args) => pca::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };
     match outcome {

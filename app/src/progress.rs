@@ -64,6 +64,72 @@ impl Progress {
     }
 }
 
+/// Progress of files that come over the network: a bar on a terminal, a line for each file elsewhere.
+pub struct Transfer {
+    bar: Option<ProgressBar>,
+}
+
+impl Transfer {
+    /// Before the first file.
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::no_length();
+            let template = "{msg} {wide_bar} {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar }
+    }
+
+    /// A file begins, `have` bytes of it being there.
+    pub fn begin(&mut self, path: &str, have: u64, total: Option<u64>) {
+        match &self.bar {
+            Some(bar) => {
+                bar.reset();
+                bar.set_message(path.to_string());
+                bar.set_length(total.unwrap_or(have));
+                bar.set_position(have);
+                bar.reset_eta();
+            }
+            None => {
+                let size = total.map_or("unknown size".into(), |t| format!("{:.1} MB", t as f64 / 1e6));
+                let rest =
+                    if have > 0 { format!(", {:.1} MB are there", have as f64 / 1e6) } else { String::new() };
+                line(&format!("{path} ({size}{rest})"));
+            }
+        }
+    }
+
+    /// More bytes came.
+    pub fn add(&mut self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+    }
+
+    /// A file is whole.
+    pub fn done(&self, path: &str) {
+        self.say(&format!("{path} ✓"));
+    }
+
+    /// A line that stays.
+    pub fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| line(text)),
+            None => line(text),
+        }
+    }
+
+    /// Leaves the terminal tidy.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Seconds as "4 m 05 s".
 pub fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;

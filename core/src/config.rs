@@ -1,8 +1,11 @@
 //! Everything that repeats a run: one TOML file of sections, its presets, and the table of keys
 //! that feeds help texts and error messages.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use crate::align::{TeacherSpec, TokenGrid};
 use crate::error::{Error, Result};
 use crate::kernel::optimizer::AdamW;
 use crate::sit::SitConfig;
@@ -128,11 +131,20 @@ impl Config {
     /// # Errors
     /// When the working directory is gone.
     pub fn with_absolute_paths(mut self) -> Result<Self> {
-        let paths = [&mut self.data.source, &mut self.vae.init_from, &mut self.loss.perceptual_weights];
-        for path in paths.into_iter().filter(|path| !matches!(path.as_str(), "" | "embedded")) {
-            let absolute = std::path::absolute(&*path).map_err(|e| Error::io("find", &*path, e))?;
-            *path = absolute.to_string_lossy().into_owned();
+        for path in [&mut self.data.source, &mut self.vae.init_from] {
+            if !matches!(path.as_str(), "" | "embedded") {
+                *path = absolute(path)?;
+            }
         }
+        // Names of models stay names.
+        let place = |place: &str| if Path::new(place).exists() { absolute(place) } else { Ok(place.into()) };
+        let files = self.loss.perceptual_weights.split('+').map(|file| place(file.trim()));
+        self.loss.perceptual_weights = files.collect::<Result<Vec<_>>>()?.join("+");
+        let teachers = self.align.teacher.split(',').map(|teacher| match teacher.split_once('=') {
+            Some((name, path)) => Ok(format!("{}={}", name.trim(), place(path.trim())?)),
+            None => Ok(teacher.trim().to_string()),
+        });
+        self.align.teacher = teachers.collect::<Result<Vec<_>>>()?.join(",");
         Ok(self)
     }
 
@@ -202,6 +214,15 @@ impl Config {
         })
     }
 
+    /// How many tokens the transformer has.
+    ///
+    /// # Errors
+    /// An unknown published name.
+    pub fn token_grid(&self) -> Result<TokenGrid> {
+        let patch = self.sit_config(1, vec![1])?.patch_size;
+        Ok(TokenGrid { image_px: self.data.image_px, factor: self.vae_config().downsampling(), patch })
+    }
+
     /// The weights of the losses.
     pub fn loss_weights(&self) -> LossWeights {
         LossWeights {
@@ -245,8 +266,18 @@ impl Config {
                 self.data.image_px
             )));
         }
-        self.sit_config(1, vec![1])?.check()
+        self.sit_config(1, vec![1])?.check()?;
+        if self.method.aligns() {
+            TeacherSpec::parse_all(&self.align.teacher)?;
+        }
+        Ok(())
     }
+}
+
+/// A path that means the same from any working directory.
+fn absolute(path: &str) -> Result<String> {
+    let absolute = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
+    Ok(absolute.to_string_lossy().into_owned())
 }
 
 /// Dotted keys and values of a table.

@@ -57,6 +57,9 @@ pub enum Error {
     /// No usable device, or a device that failed.
     #[error("{0}")]
     Device(String),
+    /// A model hub that cannot be reached, refuses, or has not what was asked for.
+    #[error("{0}")]
+    Hub(String),
     /// Training had to stop (three non-finite steps in a row, say).
     #[error("{0}")]
     Training(String),

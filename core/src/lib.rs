@@ -13,6 +13,7 @@ pub mod error;
 pub mod eval;
 pub mod files;
 pub mod formats;
+pub mod hub;
 pub mod kernel;
 pub mod latent_norm;
 pub mod layers;

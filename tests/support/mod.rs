@@ -1,6 +1,8 @@
 //! What golden tests share: where the cases lie, how numbers are compared, on which devices.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod formula;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +49,16 @@ pub struct Golden {
 impl Golden {
     /// Opens `name` (relative to the golden folder, with its extension).
     pub fn open(name: &str) -> Self {
-        let path = golden_dir().join(name);
+        Self::open_in(&golden_dir(), name)
+    }
+
+    /// Opens `name` of tests/fixtures.
+    pub fn fixture(name: &str) -> Self {
+        Self::open_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures"), name)
+    }
+
+    fn open_in(folder: &Path, name: &str) -> Self {
+        let path = folder.join(name);
         let file = TensorFile::open(&path).unwrap_or_else(|e| panic!("{e}"));
         let json = |key: &str| {
             let text = file.metadata(key).unwrap_or_else(|| panic!("{name}: no {key} in the metadata"));
@@ -132,6 +143,10 @@ impl Golden {
             qk_norm: self.at(&format!("{pointer}/qk_norm")).as_bool().unwrap(),
             bn_momentum: self.at(&format!("{pointer}/bn_momentum")).as_f64().unwrap() as f32,
         }
+    }
+
+    pub fn has_tolerance(&self, name: &str) -> bool {
+        self.tolerance[name].is_number()
     }
 
     pub fn tolerance(&self, name: &str) -> f32 {

@@ -1,24 +1,27 @@
 //! EfficientNet-Lite0 as a teacher: small enough to come with the program (TensorFlow's
 //! `efficientnet_lite`, ported weights of Apache-2.0 licence).
 //!
-//! Pictures are resized to 128 px; the features are the 112-channel stage, an 8×8 grid. TF's
+//! The features are the 112-channel stage, one for 16×16 pixels: pictures are resized so that there is
+//! one for each of the transformer's tokens (128 px for 8×8). TF's
 //! "same" padding (more at the bottom right), ReLU6, batch norm eps 1e-3 (folded into the
 //! convolutions when loading), input `(p − 127) / 128` for p in [0, 255].
 
 use burn::tensor::{Device, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::kernel::Conv;
 use crate::kernel::resample::{Filter, resize};
-use crate::kernel::{Conv, conv2d};
-use crate::layers::Linear;
-use crate::params::{self, Param, TensorSource};
+use crate::layers::{FoldedConv, Linear};
+use crate::params::{self, TensorSource};
 
-/// Side of the pictures that the network sees.
-pub const INPUT_PX: usize = 128;
+/// Side of the pictures that the network sees for its usual grid.
+pub const INPUT_PX: usize = GRID * STRIDE_PX;
+/// Features along one side, usually.
+pub const GRID: usize = 8;
+/// Pixels to a feature, along one side.
+pub const STRIDE_PX: usize = 16;
 /// Feature width.
 pub const CHANNELS: usize = 112;
-/// Features along one side.
-pub const GRID: usize = 8;
 
 const BN_EPS: f32 = 1e-3;
 /// Blocks up to the end of the 112-channel stage.
@@ -37,8 +40,7 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
 /// Convolution with the batch norm folded in, TF padding.
 #[derive(Clone, Debug)]
 struct Folded {
-    weight: Param,
-    bias: Param,
+    conv: FoldedConv,
     stride: usize,
     groups: usize,
 }
@@ -46,47 +48,26 @@ struct Folded {
 impl Folded {
     fn load(
         source: &dyn TensorSource,
-        (conv, norm): (&str, &str),
+        names: (&str, &str),
         stride: usize,
         depthwise: bool,
         device: &Device,
     ) -> Result<Self> {
-        let read = |name: String| -> Result<(Vec<usize>, Vec<f32>)> {
-            source.tensor(&name)?.ok_or(Error::MissingTensor { name, hint: String::new() })
-        };
-        let (shape, mut weight) = read(format!("{conv}.weight"))?;
-        let [gamma, beta, mean, var] = ["weight", "bias", "running_mean", "running_var"]
-            .map(|what| read(format!("{norm}.{what}")).map(|(_, values)| values));
-        let (gamma, beta, mean, var) = (gamma?, beta?, mean?, var?);
-        let out = shape[0];
-        if shape.len() != 4 || [&gamma, &beta, &mean, &var].iter().any(|v| v.len() != out) {
-            return Err(Error::Shape { name: conv.into(), expected: vec![gamma.len()], found: shape });
-        }
-        let mut bias = beta;
-        let per_channel = weight.len() / out;
-        for (c, row) in weight.chunks_exact_mut(per_channel).enumerate() {
-            let scale = gamma[c] / (var[c] + BN_EPS).sqrt();
-            row.iter_mut().for_each(|w| *w *= scale);
-            bias[c] -= mean[c] * scale;
-        }
-        Ok(Self {
-            weight: Param::buffer(weight, &shape, device),
-            bias: Param::buffer(bias, &[out], device),
-            stride,
-            groups: if depthwise { out } else { 1 },
-        })
+        let conv = FoldedConv::load(source, names, BN_EPS, device)?;
+        let groups = if depthwise { conv.shape()[0] } else { 1 };
+        Ok(Self { conv, stride, groups })
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
-        let size = self.weight.shape()[2];
+        let size = self.conv.shape()[2];
         let pad = |length: usize| {
             let total = ((length.div_ceil(self.stride) - 1) * self.stride + size).saturating_sub(length);
             (total / 2, total - total / 2)
         };
         let ((top, bottom), (left, right)) = (pad(h), pad(w));
         let conv = Conv { stride: self.stride, pad: [top, left, bottom, right], groups: self.groups };
-        conv2d(x, self.weight.get(), Some(self.bias.get()), conv)
+        self.conv.forward(x, conv)
     }
 }
 
@@ -141,9 +122,14 @@ impl EfficientNetLite0 {
         Ok(Self { stem, blocks, head })
     }
 
-    /// Features of pictures `[B, 3, H, W]` in [−1, 1] → `[B, 64, 112]`, tokens row-major.
+    /// Features of pictures `[B, 3, H, W]` in [−1, 1] on the usual grid → `[B, 64, 112]`.
     pub fn features(&self, x: Tensor<4>) -> Tensor<3> {
-        let h = self.run(input(resize(x, INPUT_PX, Filter::Bicubic)), FEATURE_BLOCKS);
+        self.features_on(x, GRID)
+    }
+
+    /// Features of pictures `[B, 3, H, W]` in [−1, 1] → `[B, grid², 112]`, tokens row-major.
+    pub fn features_on(&self, x: Tensor<4>, grid: usize) -> Tensor<3> {
+        let h = self.run(input(resize(x, grid * STRIDE_PX, Filter::Bicubic)), FEATURE_BLOCKS);
         let [b, c, gh, gw] = h.dims();
         h.reshape([b, c, gh * gw]).swap_dims(1, 2)
     }
@@ -157,7 +143,8 @@ impl EfficientNetLite0 {
     /// Class scores `[B, 1000]` of [features](Self::features), when the classifier was loaded.
     pub fn logits_of_features(&self, features: Tensor<3>) -> Option<Tensor<2>> {
         let [b, n, c] = features.dims();
-        let grid = features.swap_dims(1, 2).reshape([b, c, GRID, n / GRID]);
+        let side = n.isqrt();
+        let grid = features.swap_dims(1, 2).reshape([b, c, side, side]);
         self.classify(self.blocks[FEATURE_BLOCKS..].iter().fold(grid, |x, block| block.forward(x)))
     }
 

@@ -125,7 +125,11 @@ pub const KEYS: &[Key] = &[
         "Train the position table too, as the reference does by accident in joint mode.",
     ),
     num("sit.norm_momentum", 0.0, 1.0, "Momentum of the latent norm's running statistics."),
-    key("align.teacher", "The frozen vision encoder to align with: efficientnet-lite0."),
+    key(
+        "align.teacher",
+        "The frozen vision encoders to align with: efficientnet-lite0, dinov2-b=PATH and others (see TEACHERS.md); \
+         several with commas between.",
+    ),
     num("align.depth", 1.0, 128.0, "Transformer blocks before the tokens that are aligned."),
     num("align.projector", 1.0, 16384.0, "Width of the projector onto the teacher's features."),
     num("align.vae_weight", 0.0, 1e6, "Weight of alignment in the autoencoder pass."),
@@ -138,7 +142,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "loss.perceptual_weights",
-        "A .safetensors file with the network of LPIPS; empty for the one inside.",
+        "The file with the network of LPIPS, or its backbone and heads as BACKBONE+HEADS; empty for the one inside.",
     ),
     num("loss.perceptual_px", 32.0, 1024.0, "Side to which pictures are resized for LPIPS."),
     key("loss.perceptual_range", "sound: LPIPS as calibrated; quirk: the reference's doubled input range."),

@@ -71,7 +71,7 @@ pub struct SitSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlignSection {
-    /// The frozen vision encoder.
+    /// The frozen vision encoders, with commas between.
     pub teacher: String,
     /// Blocks before alignment.
     pub depth: usize,

@@ -24,6 +24,8 @@ pub fn nearest_to(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 pub enum Filter {
     /// Two nearest pixels.
     Bilinear,
+    /// Two nearest pixels, pixel corners in place of centres, as TensorFlow 1.
+    BilinearCorner,
     /// Four nearest pixels, Keys' cubic with a = −0.75, as PyTorch.
     Bicubic,
 }
@@ -33,8 +35,8 @@ pub fn resize(x: Tensor<4>, size: usize, filter: Filter) -> Tensor<4> {
     resize_to(x, [size, size], filter)
 }
 
-/// Resizes with half-pixel centres, edge pixels repeated, no antialiasing
-/// (`F.interpolate(align_corners=False)`).
+/// Resizes with edge pixels repeated, no antialiasing; half-pixel centres
+/// (`F.interpolate(align_corners=False)`) except for [`Filter::BilinearCorner`].
 ///
 /// # Shapes
 /// `[B, C, H, W]` → `[B, C, height, width]`.
@@ -56,10 +58,14 @@ fn matrix(from: usize, to: usize, filter: Filter, device: &Device) -> Tensor<2> 
     let scale = from as f64 / to as f64;
     for (i, row) in values.chunks_exact_mut(from).enumerate() {
         let centre = (i as f64 + 0.5) * scale - 0.5;
-        // PyTorch clamps the bilinear centre at zero; bicubic clamps indices only.
-        let centre = if filter == Filter::Bilinear { centre.max(0.0) } else { centre };
+        let centre = match filter {
+            // PyTorch clamps the bilinear centre at zero; bicubic clamps indices only.
+            Filter::Bilinear => centre.max(0.0),
+            Filter::BilinearCorner => i as f64 * scale,
+            Filter::Bicubic => centre,
+        };
         let first = centre.floor();
-        let reach = if filter == Filter::Bilinear { 0..=1 } else { -1..=2 };
+        let reach = if filter == Filter::Bicubic { -1..=2 } else { 0..=1 };
         for tap in reach {
             let weight = filter.weight(centre - first - f64::from(tap));
             let index = (first as i64 + i64::from(tap)).clamp(0, from as i64 - 1);
@@ -74,7 +80,7 @@ impl Filter {
     fn weight(self, distance: f64) -> f64 {
         let x = distance.abs();
         match self {
-            Self::Bilinear => (1.0 - x).max(0.0),
+            Self::Bilinear | Self::BilinearCorner => (1.0 - x).max(0.0),
             Self::Bicubic => {
                 const A: f64 = -0.75;
                 if x <= 1.0 {

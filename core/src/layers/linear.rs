@@ -34,6 +34,11 @@ impl Linear {
         Self { weight: init.filled(&[to, from], 0.0), bias: init.filled(&[to], 0.0) }
     }
 
+    /// Made of a given weight `[out, in]` and bias `[out]`.
+    pub fn from_parts(weight: Param, bias: Param) -> Self {
+        Self { weight, bias }
+    }
+
     /// `[.., in]` → `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         kernel::linear(x, self.weight.get(), Some(self.bias.get()))

@@ -60,6 +60,11 @@ impl LayerNorm {
         Self { weight: init.filled(&[width], 1.0), bias: init.filled(&[width], 0.0), eps }
     }
 
+    /// Made of given scale and shift `[width]`.
+    pub fn from_parts(weight: Param, bias: Param, eps: f32) -> Self {
+        Self { weight, bias, eps }
+    }
+
     /// `[.., width]` → `[.., width]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         kernel::layer_norm(x, self.weight.get(), self.bias.get(), self.eps)

@@ -22,12 +22,12 @@ const STATS_BATCH: usize = 32;
 pub struct Batches {
     dataset: Arc<Dataset>,
     device: Device,
-    teacher: Option<(Teacher, ImageCache)>,
+    teachers: Vec<(Teacher, ImageCache)>,
     latents: Option<(Vae, ImageCache)>,
 }
 
 impl Batches {
-    /// For `dataset` on `device`; `teacher` gives features, `frozen` latents. Caches that do not
+    /// For `dataset` on `device`; `teachers` give features, `frozen` latents. Caches that do not
     /// fit in memory go to `folder`.
     ///
     /// # Errors
@@ -36,19 +36,18 @@ impl Batches {
         dataset: Arc<Dataset>,
         device: Device,
         flip: bool,
-        teacher: Option<Teacher>,
+        teachers: Vec<Teacher>,
         frozen: Option<Vae>,
         folder: &Path,
     ) -> Result<Self> {
         let (images, px) = (dataset.len(Split::Train), dataset.image_px());
-        let teacher = match teacher {
-            Some(teacher) => {
-                let values = teacher.grid() * teacher.grid() * teacher.channels();
-                let spill = folder.join("teacher-features.cache");
-                Some((teacher, ImageCache::new(images, flip, values, Precision::Half, &spill)?))
-            }
-            None => None,
+        let cache = |(k, teacher): (usize, Teacher)| -> Result<(Teacher, ImageCache)> {
+            let values = teacher.grid() * teacher.grid() * teacher.channels();
+            let spill = folder.join(format!("teacher-features-{k}.cache"));
+            let cache = ImageCache::new(images, flip, values, Precision::Half, &spill)?;
+            Ok((teacher, cache))
         };
+        let teachers = teachers.into_iter().enumerate().map(cache).collect::<Result<_>>()?;
         let latents = match frozen {
             Some(vae) => {
                 let side = px / vae.config().downsampling();
@@ -58,7 +57,7 @@ impl Batches {
             }
             None => None,
         };
-        Ok(Self { dataset, device, teacher, latents })
+        Ok(Self { dataset, device, teachers, latents })
     }
 
     /// What the caches hold when full, in words; empty without caches.
@@ -67,13 +66,16 @@ impl Batches {
             let place = if cache.on_disk() { "on disk" } else { "in memory" };
             format!("{what}: up to {:.1} MB {place}", cache.full_bytes() as f64 / 1e6)
         };
-        let teacher = self.teacher.iter().map(|(_, cache)| line("teacher features", cache));
-        teacher.chain(self.latents.iter().map(|(_, cache)| line("cached latents", cache))).collect()
+        let teachers = self.teachers.iter().map(|(teacher, cache)| {
+            let (name, px) = (teacher.name(), teacher.input_px());
+            line(&format!("features of {name} at {px} px"), cache)
+        });
+        teachers.chain(self.latents.iter().map(|(_, cache)| line("cached latents", cache))).collect()
     }
 
     /// What a disk refused to keep of the caches, told once for each.
     pub fn take_trouble(&mut self) -> Option<Error> {
-        let teacher = self.teacher.as_mut().and_then(|(_, cache)| cache.take_trouble());
+        let teacher = self.teachers.iter_mut().find_map(|(_, cache)| cache.take_trouble());
         teacher.or_else(|| self.latents.as_mut().and_then(|(_, cache)| cache.take_trouble()))
     }
 
@@ -83,7 +85,7 @@ impl Batches {
         let count = batch.labels.len();
         let images = pictures(&batch.images, count, px, &self.device);
         let mut features = Vec::new();
-        if let Some((teacher, cache)) = &mut self.teacher {
+        for (teacher, cache) in &mut self.teachers {
             let record = |images: Tensor<4>| host(teacher.features(images));
             let values = cached(cache, batch, px, &self.device, record);
             let shape = [count, teacher.grid() * teacher.grid(), teacher.channels()];

@@ -5,11 +5,13 @@ pub mod batches;
 pub mod cache;
 pub mod draws;
 pub mod ema;
+pub mod open;
 pub mod optim;
 pub mod preview;
 pub mod restored;
 pub mod state;
 pub mod step;
+pub mod teacher_metrics;
 pub mod trainer;
 
 pub use restored::Restored;

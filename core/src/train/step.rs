@@ -15,7 +15,8 @@ use burn::tensor::Tensor;
 
 use super::draws::Draws;
 use super::optim::Gradients;
-use crate::align::alignment_loss;
+use super::teacher_metrics::TeacherMetrics;
+use crate::align::{alignment_losses, mean_of};
 pub use crate::config::{LossWeights, Method};
 use crate::kernel::optimizer::Gate;
 use crate::latent_norm::LatentStats;
@@ -51,6 +52,8 @@ pub struct StepContext {
     /// Whether the autoencoder's look through the frozen discriminator counts in the discriminator's
     /// running statistics, as in the reference: three updates a step in place of two.
     pub counts_frozen_pass: bool,
+    /// Names of each teacher's losses; empty unless there are several teachers.
+    pub teachers: Vec<TeacherMetrics>,
 }
 
 /// One micro-batch on the device.
@@ -125,6 +128,11 @@ impl StepOutcome {
         for (_, loss) in &mut self.losses {
             *loss = loss.clone() * factor;
         }
+    }
+
+    /// Notes losses under the names that there are.
+    fn push_each(&mut self, names: impl Iterator<Item = &'static str>, losses: Vec<Tensor<1>>) {
+        self.losses.extend(names.zip(losses.into_iter().map(|loss| loss.without_autodiff())));
     }
 
     /// Folds the statistics that the passes saw into the running ones.
@@ -218,8 +226,10 @@ fn autoencoder_pass(
         let normal = networks.sit.latent_norm.normalize_running(made.z);
         let x_t = context.path.interpolate(normal, draws.noise.clone(), &draws.time);
         let projected = networks.sit.project(x_t, &draws.time, &examples.labels);
-        let align = alignment_loss(projected, &examples.features);
+        let losses = alignment_losses(projected, &examples.features);
+        let align = mean_of(&losses);
         outcome.losses.push(("vae_align_loss", align.clone().without_autodiff()));
+        outcome.push_each(context.teachers.iter().map(|t| t.vae_align), losses);
         total = total + align * context.weights.vae_align;
     }
     outcome.losses.push(("vae_loss", total.clone().without_autodiff()));
@@ -267,8 +277,10 @@ fn transformer_loss(
     outcome.losses.push(("denoising_loss", denoising.clone().without_autodiff()));
     let mut total = denoising;
     if context.method.aligns() {
-        let align = alignment_loss(projected, &examples.features);
+        let losses = alignment_losses(projected, &examples.features);
+        let align = mean_of(&losses);
         outcome.losses.push(("align_loss", align.clone().without_autodiff()));
+        outcome.push_each(context.teachers.iter().map(|t| t.align), losses);
         total = total + align * context.weights.sit_align;
     }
     outcome.losses.push(("sit_loss", total.clone().without_autodiff()));

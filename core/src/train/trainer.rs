@@ -12,20 +12,21 @@ use burn::tensor::{Device, Tensor};
 use super::batches::Batches;
 use super::draws::Draws;
 use super::ema::Ema;
+use super::open;
 use super::optim::{Gradients, OptimizerState};
 use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
+use super::teacher_metrics::TeacherMetrics;
+use crate::align::Teacher;
 use crate::config::{Config, LossSection};
 use crate::data::{Dataset, Loader};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
-use crate::formats::safetensors::TensorFile;
 use crate::kernel::optimizer::Gate;
 use crate::sit::Sit;
 use crate::vae::Vae;
 use crate::vae::discriminator::Discriminator;
 use crate::vae::loss::PerceptualInput;
-use crate::vae::perceptual::{Backbone, Lpips};
-use crate::{align::Teacher, weights};
+use crate::vae::perceptual::Lpips;
 
 /// Non-finite steps in a row that end a run.
 const MAX_SKIPS: u32 = 3;
@@ -94,16 +95,9 @@ impl Trainer {
                 method.name()
             )));
         }
-        let teacher = if method.aligns() {
-            Some(Teacher::load(&config.align.teacher, &weights::efficientnet_lite0()?, &device)?)
-        } else {
-            None
-        };
-        let z_dims = teacher.iter().map(Teacher::channels).collect();
+        let teachers = open::teachers(&config, &device)?;
+        let z_dims = teachers.iter().map(Teacher::channels).collect();
         let sit_config = config.sit_config(dataset.class_names().len(), z_dims)?;
-        if let Some(teacher) = &teacher {
-            teacher.check_grid(sit_config.grid())?;
-        }
         let seed = config.train.seed;
         let mut sit = Sit::new(&sit_config, seed, &device)?;
         sit.train_positions(config.sit.train_positions);
@@ -115,7 +109,8 @@ impl Trainer {
         let disc = &config.discriminator;
         let discriminator = Discriminator::new(disc.width, disc.layers, seed, &device);
         let flip = config.data.flip;
-        let batches = Batches::new(dataset.clone(), device.clone(), flip, teacher, frozen, folder)?;
+        let names = TeacherMetrics::of(&teachers);
+        let batches = Batches::new(dataset.clone(), device.clone(), flip, teachers, frozen, folder)?;
         if start_from.is_some() && first_step == 0 {
             let (mean, std) = match (&vae.config().latents_mean, &vae.config().latents_std) {
                 (Some(mean), Some(std)) => (narrowed(mean), narrowed(std)),
@@ -123,7 +118,8 @@ impl Trainer {
             };
             sit.latent_norm.set_stats(&mean, &std);
         }
-        let lpips = perceptual(&config.loss, &device)?;
+        let LossSection { perceptual_network, perceptual_weights, .. } = &config.loss;
+        let lpips = open::perceptual(*perceptual_network, perceptual_weights, &device)?;
         let input = PerceptualInput { px: config.loss.perceptual_px, range: config.loss.perceptual_range };
         let micro = config.train.accumulate as u64;
         let loader = Loader::new(dataset, config.train.batch, seed, flip, first_step * micro);
@@ -141,6 +137,7 @@ impl Trainer {
                 weights: config.loss_weights(),
                 lpips: (lpips, input),
                 counts_frozen_pass: config.discriminator.count_frozen_pass,
+                teachers: names,
             },
             networks,
             batches,
@@ -307,28 +304,6 @@ impl Trainer {
             self.ema.update(&self.networks.sit, self.config.ema_decay(done), gate);
         }
     }
-}
-
-/// The perceptual network that a configuration names.
-fn perceptual(loss: &LossSection, device: &Device) -> Result<Lpips> {
-    let (network, path) = (loss.perceptual_network, Path::new(&loss.perceptual_weights));
-    let file = match network {
-        _ if !loss.perceptual_weights.is_empty() => TensorFile::open(path)?,
-        Backbone::Alex => weights::lpips_alex()?,
-        Backbone::Vgg => {
-            return Err(Error::Config(
-                "loss.perceptual_network = vgg needs weights that do not come with the program: name a file \
-                 with --set loss.perceptual_weights=FILE.safetensors, or take --set loss.perceptual_network=alex"
-                    .into(),
-            ));
-        }
-    };
-    Lpips::load(network, &file, device).map_err(|error| match loss.perceptual_weights.as_str() {
-        "" => error,
-        path => {
-            Error::file(path, format!("not the LPIPS network that loss.perceptual_network names: {error}"))
-        }
-    })
 }
 
 fn narrowed(values: &[f64]) -> Vec<f32> {

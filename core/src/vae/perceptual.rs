@@ -101,15 +101,19 @@ impl Lpips {
     /// A tensor that is missing or of the wrong shape.
     pub fn load(backbone: Backbone, source: &dyn TensorSource, device: &Device) -> Result<Self> {
         let mut slices = Vec::new();
+        let mut from = 3;
         for (s, specs) in backbone.slices().into_iter().enumerate() {
             let mut convs = Vec::new();
             let mut channels = 0;
             for Spec { index, size, conv } in specs {
-                let (weight, bias) = read_conv(source, s, index, size, device)?;
+                let (weight, bias) = read_conv(source, s, index, (from, size), device)?;
                 channels = weight.shape()[0];
+                from = channels;
                 convs.push((index, Conv2d::from_parts(weight, Some(bias), conv)));
             }
-            let head = read(source, &[format!("lin{s}.model.1.weight")], device)?;
+            // The lpips package saves its heads under a second name too.
+            let names = [format!("lin{s}.model.1.weight"), format!("lins.{s}.model.1.weight")];
+            let head = read(source, &names, device)?;
             if head.len() != channels {
                 return Err(Error::Shape {
                     name: format!("lin{s}.model.1.weight"),
@@ -168,21 +172,24 @@ fn read_conv(
     source: &dyn TensorSource,
     slice: usize,
     index: usize,
-    size: usize,
+    (from, size): (usize, usize),
     device: &Device,
 ) -> Result<(Param, Param)> {
     let names =
         |what: &str| [format!("net.slice{}.{index}.{what}", slice + 1), format!("features.{index}.{what}")];
-    let weight = read(source, &names("weight"), device)?;
-    let square = matches!(weight.shape(), [_, _, h, w] if *h == size && *w == size);
-    if !square {
-        return Err(Error::Shape {
-            name: names("weight")[0].clone(),
-            expected: vec![0, 0, size, size],
-            found: weight.shape().to_vec(),
-        });
+    let (weight, bias) = (read(source, &names("weight"), device)?, read(source, &names("bias"), device)?);
+    let out = weight.shape().first().copied().unwrap_or(0);
+    let wrong = |what: &str, expected: Vec<usize>, param: &Param| {
+        let name = names(what)[0].clone();
+        Err(Error::Shape { name, expected, found: param.shape().to_vec() })
+    };
+    if weight.is_empty() || weight.shape() != [out, from, size, size] {
+        return wrong("weight", vec![out, from, size, size], &weight);
     }
-    Ok((weight, read(source, &names("bias"), device)?))
+    if bias.shape() != [out] {
+        return wrong("bias", vec![out], &bias);
+    }
+    Ok((weight, bias))
 }
 
 /// The first of `names` that `source` has.
