@@ -181,6 +181,11 @@ fn show(progress: &mut Progress, event: Event) {
             progress.step(step, steps, &text);
         }
         Event::Preview { step, psnr } => progress.say(&format!("step {step}: held-out PSNR {psnr:.2} dB")),
+        Event::Measured { step, values } => {
+            let short = |name: &str| name.trim_start_matches("eval_").replace('_', " ");
+            let figures: Vec<_> = values.iter().map(|(name, v)| format!("{} {v:.3}", short(name))).collect();
+            progress.say(&format!("step {step}: {}", figures.join("  ")));
+        }
         Event::Saved { step, path } => progress.say(&format!("step {step}: saved {}", path.display())),
         Event::Warning(text) => progress.say(&text),
         Event::Paused => progress.say("paused"),

@@ -42,6 +42,8 @@ pub struct Config {
     pub ema: EmaSection,
     /// Length, seed and bookkeeping.
     pub train: TrainSection,
+    /// What is measured while training.
+    pub eval: EvalSection,
     /// What is shown while training.
     pub preview: PreviewSection,
 }

@@ -177,6 +177,13 @@ pub const KEYS: &[Key] = &[
         MANY,
         "Checkpoints at multiples of this step are kept for good; 0 keeps none.",
     ),
+    num(
+        "eval.every",
+        0.0,
+        MANY,
+        "Steps between measurements of reconstruction and latent structure; 0 measures never.",
+    ),
+    num("eval.num", 1.0, MANY, "Held-out pictures on which they are measured."),
     num("preview.every", 1.0, MANY, "Steps between previews."),
     num("preview.pinned", 1.0, 64.0, "Held-out pictures whose reconstruction is shown."),
     num("preview.samples", 1.0, 256.0, "Samples in the preview grid."),

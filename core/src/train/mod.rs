@@ -5,6 +5,7 @@ pub mod batches;
 pub mod cache;
 pub mod draws;
 pub mod ema;
+pub mod measure;
 pub mod optim;
 pub mod preview;
 pub mod restored;

@@ -6,7 +6,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::batches::pictures;
 use super::draws::{Stream, normal, rng};
 use super::trainer::Trainer;
-use crate::data::Split;
 use crate::error::Result;
 use crate::eval::{pca::PcaBasis, psnr};
 use crate::params::host;
@@ -44,12 +43,8 @@ impl Trainer {
     }
 
     fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> Result<(Rgb8, f64)> {
-        let dataset = self.batches().dataset();
-        // Without held-out pictures (a set of one) the training ones must do.
-        let split = if dataset.is_empty(Split::Held) { Split::Train } else { Split::Held };
-        let count = dataset.len(split).min(MEASURED);
-        let picks: Vec<_> = (0..count).map(|i| i * dataset.len(split) / count).collect();
-        let px = dataset.image_px();
+        let (split, picks) = self.held_out(MEASURED);
+        let (count, px) = (picks.len(), self.batches().dataset().image_px());
         let planar = self.batches().split_pictures(split, &picks);
         let x = pictures(&planar, count, px, self.device());
         let z = self.networks.vae.encode(x.clone()).mode();
