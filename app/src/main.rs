@@ -1,10 +1,14 @@
 //! `tandem`: trains an autoencoder and a diffusion transformer together, from the command line.
 
 mod bench;
+mod cache;
+mod compare;
 mod doctor;
+mod eval;
 mod progress;
 mod quiet;
 mod sample;
+mod sampling;
 mod train;
 mod usage;
 
@@ -25,7 +29,13 @@ enum Command {
     /// Train; without arguments: preset nano on the embedded pictures.
     Train(Box<train::TrainArgs>),
     /// Draw pictures from a run.
-    Sample(sample::SampleArgs),
+    Sample(Box<sample::SampleArgs>),
+    /// Encode a data set once, for training on a finished autoencoder.
+    Cache(cache::CacheArgs),
+    /// Show several runs side by side.
+    Compare(compare::CompareArgs),
+    /// Measure a run, or pictures, against a reference.
+    Eval(Box<eval::EvalArgs>),
     /// Measure the speed of a preset.
     Bench(bench::BenchArgs),
     /// List adapters, what would be chosen and why, memory and assets.
@@ -47,6 +57,9 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Train(args) => train::run(*args),
         Command::Sample(args) => sample::run(&args),
+        Command::Cache(args) => cache::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };

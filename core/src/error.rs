@@ -57,6 +57,9 @@ pub enum Error {
     /// No usable device, or a device that failed.
     #[error("{0}")]
     Device(String),
+    /// A person broke the work off.
+    #[error("stopped")]
+    Stopped,
     /// Training had to stop (three non-finite steps in a row, say).
     #[error("{0}")]
     Training(String),

@@ -46,7 +46,7 @@ pub fn is_live(name: &str) -> bool {
     let of_section = |section| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
     name.ends_with("_weight")
         || LIVE.contains(&name)
-        || ["optim", "ema", "preview"].into_iter().any(of_section)
+        || ["optim", "ema", "preview", "eval"].into_iter().any(of_section)
 }
 
 /// The known key that is closest to `name`, if one is close at all.
@@ -101,7 +101,7 @@ pub const KEYS: &[Key] = &[
     num("vae.latent_channels", 1.0, 256.0, "Channels of the latent z."),
     num("vae.groups", 1.0, 512.0, "Groups of every group norm; divides all channel counts."),
     key("vae.lowest_attention", "Attention at the lowest level, as in the published f16d32 autoencoders."),
-    key("vae.init_from", "A run folder whose autoencoder to start from; needed by repa and vanilla."),
+    key("vae.init_from", "A model whose autoencoder to start from; needed by repa and vanilla."),
     key("sit.name", "A published transformer such as SiT-B/2; empty for the numbers below."),
     num("sit.width", 8.0, 8192.0, "Token width."),
     num("sit.depth", 1.0, 128.0, "Transformer blocks."),

@@ -31,6 +31,14 @@ impl Moments {
         moments
     }
 
+    /// Known mean and sample covariance `[width, width]`, of `count` rows if that is known.
+    pub fn from_parts(count: Option<u64>, mean: Vec<f64>, covariance: Vec<f64>) -> Self {
+        // Of an unknown number the scatter is the covariance: see `covariance`.
+        let by = count.map_or(1, |count| count.saturating_sub(1).max(1)) as f64;
+        let scatter = covariance.into_iter().map(|value| value * by).collect();
+        Self { count: count.unwrap_or(0), mean, scatter }
+    }
+
     /// Takes in `rows`, `[N, width]` row-major.
     ///
     /// # Panics

@@ -5,6 +5,8 @@ pub mod batches;
 pub mod cache;
 pub mod draws;
 pub mod ema;
+pub mod evaluate;
+pub mod latent_store;
 pub mod measure;
 pub mod optim;
 pub mod preview;
