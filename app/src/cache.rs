@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
+use tandem_core::Error;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
-use tandem_core::Error;
 use tandem_core::run::RunFolder;
 use tandem_core::train::latent_store::encode;
 use tandem_core::train::restored::{config_of, vae_of_run};
@@ -65,7 +65,8 @@ pub fn run(args: &CacheArgs) -> Result<()> {
     if args.json {
         let shape = index.shape;
         answer(
-            &json!({ "out": args.out, "num": index.num, "shape": shape, "mean": mean, "std": std }).to_string(),
+            &json!({ "out": args.out, "num": index.num, "shape": shape, "mean": mean, "std": std })
+                .to_string(),
         );
     }
     Ok(())

@@ -116,11 +116,19 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 fn note(folder: &RunFolder, answers: &Value, found: &Comparison) -> Result<()> {
     let step = answers["step"].as_u64().unwrap_or(0);
     let sampling = &answers["sampling"];
-    let (judge, solver) = (answers["features"].as_str().unwrap_or_default(), sampling["solver"].as_str().unwrap_or_default());
-    let how = format!("[{judge}, {} samples, {} {solver} steps, cfg {}]", found.num, sampling["steps"], sampling["cfg"]);
+    let (judge, solver) =
+        (answers["features"].as_str().unwrap_or_default(), sampling["solver"].as_str().unwrap_or_default());
+    let how = format!(
+        "[{judge}, {} samples, {} {solver} steps, cfg {}]",
+        found.num, sampling["steps"], sampling["cfg"]
+    );
     let mut values = vec![("frechet", Some(found.frechet.value)), ("sfid", found.sfid)];
-    values.extend([("kid", found.kid.map(|s| s.mean)), ("inception score", found.inception_score.map(|s| s.mean))]);
-    values.extend([("precision", found.precision.map(|e| e.value)), ("recall", found.recall.map(|e| e.value))]);
+    values.extend([
+        ("kid", found.kid.map(|s| s.mean)),
+        ("inception score", found.inception_score.map(|s| s.mean)),
+    ]);
+    values
+        .extend([("precision", found.precision.map(|e| e.value)), ("recall", found.recall.map(|e| e.value))]);
     values.push(("reconstruction frechet", answers["reconstruction"]["frechet"]["value"].as_f64()));
     let before = metrics::read(&folder.metrics_path()).unwrap_or_default();
     let at = before.iter().take_while(|row| row.step <= step).last();
@@ -128,7 +136,10 @@ fn note(folder: &RunFolder, answers: &Value, found: &Comparison) -> Result<()> {
         step,
         wall_s: at.map_or(0.0, |row| row.wall_s),
         images: at.map_or(0, |row| row.images),
-        values: values.into_iter().filter_map(|(name, value)| Some((format!("{name} {how}"), value?))).collect(),
+        values: values
+            .into_iter()
+            .filter_map(|(name, value)| Some((format!("{name} {how}"), value?)))
+            .collect(),
     };
     Ok(MetricsLog::new(&folder.evaluations_path()).append(&row)?)
 }
@@ -159,9 +170,8 @@ fn of_run(
     answers["reconstruction"] = json!(figures);
     let draw = args.sampling.draw(args.num.unwrap_or(NUM_OF_RUN), &restored)?;
     answers["sampling"] = args.sampling.job(&args.target, &restored, &draw);
-    let set = work.run("sampling", (0, draw.num), |progress| {
-        draw.judged(&restored, judge, &chosen.device, progress)
-    })?;
+    let set = work
+        .run("sampling", (0, draw.num), |progress| draw.judged(&restored, judge, &chosen.device, progress))?;
     Ok((set, px))
 }
 
@@ -188,7 +198,8 @@ fn reference_set(
         return Ok(set);
     }
     let num = stream.len() as u64;
-    let set = work.run("judging the reference", (0, num), |progress| judged_stream(&stream, judge, progress))?;
+    let set =
+        work.run("judging the reference", (0, num), |progress| judged_stream(&stream, judge, progress))?;
     if let Some(path) = cached {
         let folder = path.parent().unwrap_or(Path::new("."));
         let saved = std::fs::create_dir_all(folder)
@@ -213,7 +224,10 @@ fn tell(args: &EvalArgs, answers: &Value, found: Option<&Comparison>, judge: &Ju
     if let Some(found) = found {
         found.warnings.iter().for_each(|warning| line(&format!("warning: {warning}")));
         if !judge.is_inception() {
-            line(&format!("these are figures by {} features: not comparable with a published FID", judge.name()));
+            line(&format!(
+                "these are figures by {} features: not comparable with a published FID",
+                judge.name()
+            ));
         }
     }
     if args.json {

@@ -68,7 +68,9 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     line(&format!("wrote {}", args.out.display()));
     if args.json {
         let solver = &job["solver"];
-        answer(&json!({ "out": args.out, "num": draw.num, "step": restored.step, "solver": solver }).to_string());
+        answer(
+            &json!({ "out": args.out, "num": draw.num, "step": restored.step, "solver": solver }).to_string(),
+        );
     }
     Ok(())
 }

@@ -62,7 +62,11 @@ impl SamplingArgs {
         if num == 0 || self.steps == 0 {
             bail!("--num and --steps must be at least 1");
         }
-        if !self.cfg.is_finite() || self.cfg < 0.0 || !(0.0..=1.0).contains(&low) || !(low..=1.0).contains(&high) {
+        if !self.cfg.is_finite()
+            || self.cfg < 0.0
+            || !(0.0..=1.0).contains(&low)
+            || !(low..=1.0).contains(&high)
+        {
             bail!("--cfg must be 0 or more, and --interval two times from 0 to 1, the earlier first");
         }
         let solver = match self.solver {
@@ -103,14 +107,16 @@ fn classes(given: &[String], known: usize, config: &Config) -> Result<Vec<usize>
     }
     let source = config.data.source.parse().map_err(|_| anyhow!("no data source"))?;
     let names = Listing::open(&source)
-        .map_err(|e| anyhow!("class names are those of the run's pictures, which cannot be read ({e}); give numbers"))?
+        .map_err(|e| {
+            anyhow!("class names are those of the run's pictures, which cannot be read ({e}); give numbers")
+        })?
         .classes;
     let find = |text: &String| {
         let text = text.trim();
         let place = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-        place.or_else(|| text.parse().ok().filter(|n| *n < known)).ok_or_else(|| {
-            anyhow!("no class is called {text}; there are {}", names.join(", "))
-        })
+        place
+            .or_else(|| text.parse().ok().filter(|n| *n < known))
+            .ok_or_else(|| anyhow!("no class is called {text}; there are {}", names.join(", ")))
     };
     given.iter().map(find).collect()
 }

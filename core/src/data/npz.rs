@@ -67,7 +67,8 @@ impl Header {
         let shape = if self.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
         let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
         // The values start at a multiple of 64, after a line feed.
-        let padding = (MAGIC.len() + 4 + text.len() + 1).next_multiple_of(64) - (MAGIC.len() + 4 + text.len() + 1);
+        let padding =
+            (MAGIC.len() + 4 + text.len() + 1).next_multiple_of(64) - (MAGIC.len() + 4 + text.len() + 1);
         let text = format!("{text}{}\n", " ".repeat(padding));
         let mut bytes = MAGIC.to_vec();
         bytes.extend([1, 0]);
@@ -103,12 +104,18 @@ impl Header {
             Some("|u1" | "u1" | "<u1") => Kind::U8,
             Some("<f4") => Kind::F32,
             Some("<f8") => Kind::F64,
-            other => return Err(format!("has values of type {}; uint8, float32 or float64 are read", other.unwrap_or("?"))),
+            other => {
+                return Err(format!(
+                    "has values of type {}; uint8, float32 or float64 are read",
+                    other.unwrap_or("?")
+                ));
+            }
         };
         if !after("fortran_order").is_some_and(|rest| rest.starts_with("False")) {
             return Err("is in Fortran order; save it with np.ascontiguousarray".into());
         }
-        let shape = after("shape").and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.split_once(')'));
+        let shape =
+            after("shape").and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.split_once(')'));
         let (shape, _) = shape.ok_or_else(odd)?;
         let shape = shape.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::parse);
         let shape = shape.collect::<std::result::Result<Vec<usize>, _>>().map_err(|_| odd())?;
@@ -200,8 +207,12 @@ impl NpzFile {
 
     /// Names of the arrays, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect();
+        let mut names: Vec<String> = self
+            .archive
+            .file_names()
+            .filter_map(|name| name.strip_suffix(".npy"))
+            .map(String::from)
+            .collect();
         names.sort();
         names
     }
@@ -325,7 +336,10 @@ mod tests {
         let header = Header { kind: Kind::U8, shape: vec![3] };
         let bytes = header.bytes();
         assert!(bytes.len().is_multiple_of(64) && bytes.ends_with(b"\n"));
-        assert!(String::from_utf8_lossy(&bytes).contains("{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }"));
+        assert!(
+            String::from_utf8_lossy(&bytes)
+                .contains("{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }")
+        );
         assert_eq!(Header::read(&mut bytes.as_slice()).unwrap(), header);
         for shape in [vec![], vec![2, 3], vec![4, 1, 1, 3]] {
             let header = Header { kind: Kind::F64, shape };
@@ -339,7 +353,10 @@ mod tests {
             ("{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }", "<i8"),
             ("{'descr': '<f8', 'fortran_order': True, 'shape': (3,), }", "Fortran"),
             ("{'descr': '<f8', 'fortran_order': False, 'shape': (3, x), }", "cannot be read"),
-            ("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", "cannot be read"),
+            (
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999, 99999999999), }",
+                "cannot be read",
+            ),
         ] {
             let error = Header::parse(text).unwrap_err();
             assert!(error.contains(word) && !error.contains('\n'), "{error}");

@@ -46,7 +46,8 @@ impl PictureStream {
             Some(Split::Held) => held,
             None => train.into_iter().chain(held).collect(),
         };
-        let first = items.first().ok_or_else(|| Error::Data(format!("{source}: that part has no pictures")))?;
+        let first =
+            items.first().ok_or_else(|| Error::Data(format!("{source}: that part has no pictures")))?;
         let px = match px {
             Some(px) => px,
             None => {
@@ -66,14 +67,19 @@ impl PictureStream {
             return Err(Error::file(path, reason));
         };
         if header.kind != Kind::U8 || height != width || count == 0 {
-            let reason = format!("arr_0 is {:?} of {:?}; samples are uint8 squares", header.kind, header.shape);
+            let reason =
+                format!("arr_0 is {:?} of {:?}; samples are uint8 squares", header.kind, header.shape);
             return Err(Error::file(path, reason));
         }
         if px.is_some_and(|px| px != width) {
             let reason = format!("has pictures of {width} px, the others have {} px", px.unwrap_or(0));
             return Err(Error::file(path, reason));
         }
-        Ok(Self { source: Source::Npz(path.to_path_buf(), count), px: width, title: path.display().to_string() })
+        Ok(Self {
+            source: Source::Npz(path.to_path_buf(), count),
+            px: width,
+            title: path.display().to_string(),
+        })
     }
 
     /// Side of the pictures.

@@ -110,20 +110,24 @@ pub fn compare(folders: &[PathBuf]) -> Result<ComparisonPage> {
 fn sentence(runs: &[Seen]) -> Result<String> {
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for run in runs {
-        let table = toml::Table::try_from(&run.config).map_err(|e| Error::Config(format!("configuration: {e}")))?;
+        let table =
+            toml::Table::try_from(&run.config).map_err(|e| Error::Config(format!("configuration: {e}")))?;
         for (key, value) in flatten(&table) {
             values.entry(key).or_default().push(value.to_string().trim_matches('"').to_string());
         }
     }
     let differs = |(_, values): &(&String, &Vec<String>)| values.windows(2).any(|pair| pair[0] != pair[1]);
-    let keys: Vec<_> = values.iter().filter(differs).filter(|(key, _)| !SILENT.contains(&key.as_str())).collect();
+    let keys: Vec<_> =
+        values.iter().filter(differs).filter(|(key, _)| !SILENT.contains(&key.as_str())).collect();
     let data = values.get("data.source").is_some_and(|sources| differs(&(&String::new(), sources)));
     let same_data = if data { " They were not trained on the same pictures." } else { "" };
     if keys.is_empty() {
         return Ok(format!("The configurations of the runs are the same.{same_data}"));
     }
-    let parts: Vec<String> = keys.iter().map(|(key, values)| format!("{key} ({})", values.join(", "))).collect();
-    let (first, names) = (parts.join("; "), runs.iter().map(|run| run.name.clone()).collect::<Vec<_>>().join(", "));
+    let parts: Vec<String> =
+        keys.iter().map(|(key, values)| format!("{key} ({})", values.join(", "))).collect();
+    let (first, names) =
+        (parts.join("; "), runs.iter().map(|run| run.name.clone()).collect::<Vec<_>>().join(", "));
     Ok(format!("The runs (in this order: {names}) differ in {first}; all else is equal.{same_data}"))
 }
 
@@ -172,7 +176,8 @@ fn charts(runs: &[Seen]) -> Vec<SharedChart> {
             .collect(),
     };
     let names = ordered_names(runs);
-    let is_evaluation = |name: &String| !runs.iter().any(|run| run.rows.iter().any(|row| row.values.contains_key(name)));
+    let is_evaluation =
+        |name: &String| !runs.iter().any(|run| run.rows.iter().any(|row| row.values.contains_key(name)));
     let over_time = names.iter().filter(|name| OVER_TIME.contains(&name.as_str()) || is_evaluation(name));
     let steps = names.iter().map(|name| chart(name, "step", &|row| row.step as f64));
     steps.chain(over_time.map(|name| chart(name, "s", &|row| row.wall_s))).collect()
@@ -180,8 +185,10 @@ fn charts(runs: &[Seen]) -> Vec<SharedChart> {
 
 /// Sample previews at the last step and at the last second that all runs have reached.
 fn grids(runs: &[Seen]) -> Result<Vec<SharedGrids>> {
-    let shown: Vec<(usize, &Seen)> = runs.iter().enumerate().filter(|(_, run)| !run.samples.is_empty()).collect();
-    let reach = |of: &dyn Fn(&Seen) -> f64| shown.iter().map(|(_, run)| of(run)).fold(f64::INFINITY, f64::min);
+    let shown: Vec<(usize, &Seen)> =
+        runs.iter().enumerate().filter(|(_, run)| !run.samples.is_empty()).collect();
+    let reach =
+        |of: &dyn Fn(&Seen) -> f64| shown.iter().map(|(_, run)| of(run)).fold(f64::INFINITY, f64::min);
     let steps = reach(&|run| run.samples.iter().map(|(step, _)| *step).max().unwrap_or(0) as f64);
     let seconds = reach(&|run| run.samples.iter().map(|(step, _)| run.seconds(*step)).fold(0.0, f64::max));
     if shown.is_empty() {
@@ -190,7 +197,8 @@ fn grids(runs: &[Seen]) -> Result<Vec<SharedGrids>> {
     let pick = |title: String, is_within: &dyn Fn(&Seen, u64) -> bool| -> Result<SharedGrids> {
         let mut pictures = Vec::new();
         for (number, run) in &shown {
-            let fits = run.samples.iter().filter(|(step, _)| is_within(run, *step)).max_by_key(|(step, _)| *step);
+            let fits =
+                run.samples.iter().filter(|(step, _)| is_within(run, *step)).max_by_key(|(step, _)| *step);
             let Some((step, path)) = fits else { continue };
             let caption = format!("{}, step {step}, {:.0} s", run.name, run.seconds(*step));
             pictures.push((*number, caption, picture(path)?));
@@ -199,7 +207,9 @@ fn grids(runs: &[Seen]) -> Result<Vec<SharedGrids>> {
     };
     Ok(vec![
         pick(format!("At equal steps (up to {steps:.0})"), &|_, step| step as f64 <= steps)?,
-        pick(format!("At equal training time (up to {seconds:.0} s)"), &|run, step| run.seconds(step) <= seconds)?,
+        pick(format!("At equal training time (up to {seconds:.0} s)"), &|run, step| {
+            run.seconds(step) <= seconds
+        })?,
     ])
 }
 
@@ -227,7 +237,8 @@ mod tests {
                 let shade = Rgb8::filled(4, 4, [step as u8; 3]);
                 shade.save_png(&path.join(format!("previews/samples-{step:08}.png"))).unwrap();
             }
-            log.append(&Row { step, wall_s: step as f64 * seconds_per_step, images: step * 32, values }).unwrap();
+            log.append(&Row { step, wall_s: step as f64 * seconds_per_step, images: step * 32, values })
+                .unwrap();
         }
         path
     }

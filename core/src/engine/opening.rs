@@ -140,7 +140,9 @@ fn start_from(config: &Config, checkpoint: Option<&Checkpoint>, device: &Device)
 /// Where `config.data.source` is a folder of encoded latents (`tandem cache`): these, and the
 /// autoencoder that encoded them where none is named.
 fn with_encoded(mut config: Config) -> Result<(Config, Option<LatentStore>)> {
-    let Some(index) = LatentStore::index_in(Path::new(&config.data.source))? else { return Ok((config, None)) };
+    let Some(index) = LatentStore::index_in(Path::new(&config.data.source))? else {
+        return Ok((config, None));
+    };
     if config.vae.init_from.is_empty() {
         config.vae.init_from = index.model;
     }

@@ -1,8 +1,7 @@
 //! Do two networks see the same likenesses? Linear CKA (Kornblith et al. 2019) and CKNNA
 //! (Huh et al. 2024, as the platonic-rep code computes it), in f64.
 
-use faer::{Mat, MatRef};
-
+use super::linear::times_transposed;
 use crate::error::{Error, Result};
 
 /// Neighbours of the published CKNNA.
@@ -15,17 +14,18 @@ pub const NEIGHBOURS: usize = 10;
 pub fn linear_cka(a: &[f32], b: &[f32], widths: (usize, usize)) -> Result<f64> {
     let count = pairs(a, b, widths, 1)?;
     let centred = |values: &[f32], width: usize| {
-        let mut all = matrix(values, count, width);
-        for mut column in all.col_iter_mut() {
-            let mean = column.iter().sum::<f64>() / count as f64;
-            column.iter_mut().for_each(|x| *x -= mean);
+        let mut all: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
+        for column in 0..width {
+            let mean = all[column..].iter().step_by(width).sum::<f64>() / count as f64;
+            all[column..].iter_mut().step_by(width).for_each(|x| *x -= mean);
         }
         all
     };
-    let (a, b) = (centred(a, widths.0), centred(b, widths.1));
-    let norm = |x: &Mat<f64>, y: &Mat<f64>| (x.transpose() * y).norm_l2();
-    let across = norm(&a, &b);
-    Ok(across * across / (norm(&a, &a) * norm(&b, &b)))
+    // |AᵀB|² is the inner product of the kernels A Aᵀ and B Bᵀ.
+    let (k, l) = (centred(a, widths.0), centred(b, widths.1));
+    let (k, l) = (times_transposed(&k, &k, widths.0), times_transposed(&l, &l, widths.1));
+    let inner = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(p, q)| p * q).sum::<f64>();
+    Ok(inner(&k, &l) / (inner(&k, &k) * inner(&l, &l)).sqrt())
 }
 
 /// Centred kernel nearest-neighbour alignment of `a [N, widths.0]` and `b [N, widths.1]` with
@@ -36,59 +36,55 @@ pub fn linear_cka(a: &[f32], b: &[f32], widths: (usize, usize)) -> Result<f64> {
 pub fn cknna(a: &[f32], b: &[f32], widths: (usize, usize), neighbours: usize) -> Result<f64> {
     let count = pairs(a, b, widths, (neighbours + 1).max(4))?;
     let kernel = |values: &[f32], width: usize| {
-        let mut all = matrix(values, count, width);
-        for i in 0..count {
-            let norm = all.row(i).iter().map(|x| x * x).sum::<f64>().sqrt();
-            all.row_mut(i).iter_mut().for_each(|x| *x /= norm);
-        }
-        &all * all.transpose()
+        let unit = |row: &[f32]| {
+            let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            row.iter().map(|x| f64::from(*x) / norm).collect::<Vec<_>>()
+        };
+        let all: Vec<f64> = values.chunks_exact(width).flat_map(unit).collect();
+        times_transposed(&all, &all, width)
     };
     let (k, l) = (kernel(a, widths.0), kernel(b, widths.1));
-    let (near_k, near_l) = (neighbour_mask(&k, neighbours), neighbour_mask(&l, neighbours));
-    let similarity = |x: (&Mat<f64>, &[bool]), y: (&Mat<f64>, &[bool])| {
-        let shared: Vec<bool> = x.1.iter().zip(y.1).map(|(p, q)| *p && *q).collect();
-        let masked = |m: &Mat<f64>| {
-            Mat::from_fn(count, count, |i, j| if shared[i * count + j] { m[(i, j)] } else { 0.0 })
+    let near_k = neighbour_mask(&k, count, neighbours);
+    let near_l = neighbour_mask(&l, count, neighbours);
+    let similarity = |x: (&[f64], &[bool]), y: (&[f64], &[bool])| {
+        let masked = |m: &[f64]| -> Vec<f64> {
+            let shared = x.1.iter().zip(y.1).map(|(p, q)| *p && *q);
+            m.iter().zip(shared).map(|(value, shared)| if shared { *value } else { 0.0 }).collect()
         };
-        unbiased_hsic(&masked(x.0), &masked(y.0))
+        unbiased_hsic(&masked(x.0), &masked(y.0), count)
     };
-    let (k, l) = ((&k, near_k.as_slice()), (&l, near_l.as_slice()));
+    let (k, l) = ((k.as_slice(), near_k.as_slice()), (l.as_slice(), near_l.as_slice()));
     Ok(similarity(k, l) / ((similarity(k, k) * similarity(l, l)).sqrt() + 1e-6))
 }
 
 /// Which others are among each row's nearest, `[N, N]`; a row is not its own neighbour.
-fn neighbour_mask(kernel: &Mat<f64>, neighbours: usize) -> Vec<bool> {
-    let count = kernel.nrows();
+fn neighbour_mask(kernel: &[f64], count: usize, neighbours: usize) -> Vec<bool> {
     let mut mask = vec![false; count * count];
     for i in 0..count {
         let mut others: Vec<usize> = (0..count).filter(|j| *j != i).collect();
-        others.sort_by(|p, q| kernel[(i, *q)].total_cmp(&kernel[(i, *p)]));
+        others.sort_by(|p, q| kernel[i * count + q].total_cmp(&kernel[i * count + p]));
         others[..neighbours].iter().for_each(|j| mask[i * count + j] = true);
     }
     mask
 }
 
 /// Song et al. 2012, on kernels whose diagonals are zero.
-fn unbiased_hsic(k: &Mat<f64>, l: &Mat<f64>) -> f64 {
-    let count = k.nrows();
+fn unbiased_hsic(k: &[f64], l: &[f64], count: usize) -> f64 {
     let m = count as f64;
     let (mut trace, mut sum_k, mut sum_l, mut product) = (0.0, 0.0, 0.0, 0.0);
     for j in 0..count {
         let (mut column_k, mut row_l) = (0.0, 0.0);
         for i in 0..count {
-            trace += k[(i, j)] * l[(j, i)];
-            column_k += k[(i, j)];
-            row_l += l[(j, i)];
+            let (of_k, of_l) = (k[i * count + j], l[j * count + i]);
+            trace += of_k * of_l;
+            column_k += of_k;
+            row_l += of_l;
         }
         sum_k += column_k;
         sum_l += row_l;
         product += column_k * row_l;
     }
     (trace + sum_k * sum_l / ((m - 1.0) * (m - 2.0)) - 2.0 * product / (m - 2.0)) / (m * (m - 3.0))
-}
-
-fn matrix(values: &[f32], count: usize, width: usize) -> Mat<f64> {
-    Mat::from_fn(count, width, |i, j| f64::from(values[i * width + j]))
 }
 
 fn pairs(a: &[f32], b: &[f32], (wide_a, wide_b): (usize, usize), least: usize) -> Result<usize> {

@@ -47,7 +47,10 @@ impl Comparison {
     /// Sets of one picture, or of features of another width.
     pub fn of(set: &FeatureSet, reference: &FeatureSet) -> Result<Self> {
         if set.count() < 2 {
-            return Err(Error::Data(format!("{} pictures have no distribution; 2 are the least", set.count())));
+            return Err(Error::Data(format!(
+                "{} pictures have no distribution; 2 are the least",
+                set.count()
+            )));
         }
         let width = set.width();
         let prepared = FrechetReference::new(Gaussian::from(&reference.pooled))?;
@@ -72,7 +75,9 @@ impl Comparison {
         };
         let share = |flags: Option<&Vec<bool>>| {
             flags.map(|flags| {
-                let hits = |picks: &[usize]| Ok(picks.iter().filter(|i| flags[**i]).count() as f64 / picks.len() as f64);
+                let hits = |picks: &[usize]| {
+                    Ok(picks.iter().filter(|i| flags[**i]).count() as f64 / picks.len() as f64)
+                };
                 estimate(flags.len(), REPLICATES, 0, hits)
             })
         };
@@ -101,7 +106,8 @@ fn frechet_estimate(set: &FeatureSet, reference: &FrechetReference) -> Result<Es
     };
     let value = reference.distance_to(&Gaussian::from(&set.pooled))?;
     let resampled = estimate(set.num_kept(), replicates, 0, |picks| {
-        let rows: Vec<f32> = picks.iter().flat_map(|i| &set.kept[i * width..(i + 1) * width]).copied().collect();
+        let rows: Vec<f32> =
+            picks.iter().flat_map(|i| &set.kept[i * width..(i + 1) * width]).copied().collect();
         reference.distance_to(&Gaussian::from(&Moments::of(&rows, width)))
     })?;
     // The deviation falls with the root of the number of samples.
@@ -125,10 +131,16 @@ fn warnings(set: &FeatureSet, reference: &FeatureSet) -> Vec<String> {
         ));
     }
     if reference.count() > 0 && reference.count() <= width {
-        all.push(format!("the reference has {} pictures only, for features of width {width}", reference.count()));
+        all.push(format!(
+            "the reference has {} pictures only, for features of width {width}",
+            reference.count()
+        ));
     }
     if set.num_kept() < KID_SIZE && set.num_kept() > 1 && reference.num_kept() > 1 {
-        all.push(format!("KID is over subsets of {} pictures, not the usual {KID_SIZE}", set.num_kept().min(reference.num_kept())));
+        all.push(format!(
+            "KID is over subsets of {} pictures, not the usual {KID_SIZE}",
+            set.num_kept().min(reference.num_kept())
+        ));
     }
     all
 }

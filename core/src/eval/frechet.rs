@@ -5,9 +5,8 @@
 //! its non-zero directions: that stays right when a set is smaller than its features are wide, where
 //! the root of AB that pytorch-fid takes does not converge.
 
-use faer::{Mat, MatRef};
-
-use super::eigen::{symmetric_eigen, symmetric_eigenvalues};
+use super::eigen::symmetric_eigenvalues;
+use super::linear::{factor, times, times_transposed};
 use super::moments::Moments;
 use crate::error::{Error, Result};
 
@@ -30,8 +29,8 @@ impl From<&Moments> for Gaussian {
 #[derive(Debug, Clone)]
 pub struct FrechetReference {
     gaussian: Gaussian,
-    /// `F` with `F Fᵀ` the covariance, `[D, rank]`.
-    factor: Mat<f64>,
+    /// `F` with `Fᵀ F` the covariance, `[rank, D]`.
+    factor: Vec<f64>,
 }
 
 impl FrechetReference {
@@ -42,11 +41,7 @@ impl FrechetReference {
     pub fn new(gaussian: Gaussian) -> Result<Self> {
         let size = gaussian.mean.len();
         check(&gaussian, size)?;
-        let eigen = symmetric_eigen(&gaussian.covariance, size)?;
-        // What is left of zero eigenvalues is rounding.
-        let least = eigen.values.first().map_or(0.0, |largest| largest.max(0.0)) * size as f64 * f64::EPSILON;
-        let rank = eigen.values.iter().take_while(|value| **value > least).count();
-        let factor = Mat::from_fn(size, rank, |row, k| eigen.vectors[k][row] * eigen.values[k].sqrt());
+        let factor = factor(&gaussian.covariance, size);
         Ok(Self { gaussian, factor })
     }
 
@@ -62,11 +57,18 @@ impl FrechetReference {
     pub fn distance_to(&self, other: &Gaussian) -> Result<f64> {
         let size = self.gaussian.mean.len();
         check(other, size)?;
-        let b = MatRef::from_row_major_slice(&other.covariance, size, size);
-        let product = self.factor.transpose() * (b * &self.factor); // [rank, rank]
-        let rank = self.factor.ncols();
-        let flat: Vec<f64> = (0..rank * rank).map(|at| product[(at / rank, at % rank)]).collect();
-        let root: f64 = symmetric_eigenvalues(&flat, rank)?.iter().map(|value| value.max(0.0).sqrt()).sum();
+        let rank = self.factor.len() / size.max(1);
+        // F B Fᵀ has the eigenvalues of A^½ B A^½ that are not zero. [rank, rank]
+        let product = match rank {
+            0 => Vec::new(),
+            _ => times_transposed(
+                &times(&self.factor, &other.covariance, (rank, size, size)),
+                &self.factor,
+                size,
+            ),
+        };
+        let root: f64 =
+            symmetric_eigenvalues(&product, rank)?.iter().map(|value| value.max(0.0).sqrt()).sum();
         let apart = self.gaussian.mean.iter().zip(&other.mean).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
         let distance = apart + trace(&self.gaussian) + trace(other) - 2.0 * root;
         // Rounding alone can bring equal sets below zero.

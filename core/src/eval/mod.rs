@@ -13,6 +13,7 @@ pub mod inception_score;
 pub mod judge;
 pub mod kid;
 pub mod latents;
+mod linear;
 pub mod moments;
 pub mod pca;
 pub mod precision_recall;

@@ -3,8 +3,7 @@
 //! Batches are merged by their means and centred scatter (Chan, Golub and LeVeque 1979), in f64: sums
 //! of raw squares would lose digits where the mean is large.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, get_global_parallelism};
+use super::linear::add_gram;
 
 /// Count, mean and centred scatter of rows of one width.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,11 +54,11 @@ impl Moments {
             mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
         }
         mean.iter_mut().for_each(|sum| *sum /= new as f64);
-        let centred: Vec<f64> =
-            rows.chunks_exact(width).flat_map(|row| row.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m)).collect();
-        let centred = MatRef::from_row_major_slice(&centred, new, width);
-        let scatter = MatMut::from_row_major_slice_mut(&mut self.scatter, width, width);
-        matmul(scatter, Accum::Add, centred.transpose(), centred, 1.0, get_global_parallelism());
+        let centred: Vec<f64> = rows
+            .chunks_exact(width)
+            .flat_map(|row| row.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m))
+            .collect();
+        add_gram(&mut self.scatter, &centred, width);
         // The two means lie apart: that is scatter too.
         let (old, new) = (self.count as f64, new as f64);
         let weight = old * new / (old + new);
@@ -68,7 +67,10 @@ impl Moments {
             let to = &mut self.scatter[i * width..(i + 1) * width];
             to.iter_mut().zip(&mean).for_each(|(sum, y)| *sum += weight * x * y);
         }
-        self.mean.iter_mut().zip(&mean).for_each(|(old, apart)| *old += apart * new / (self.count as f64 + new));
+        self.mean
+            .iter_mut()
+            .zip(&mean)
+            .for_each(|(old, apart)| *old += apart * new / (self.count as f64 + new));
         self.count += new as u64;
     }
 

@@ -53,7 +53,7 @@ impl PcaBasis {
         }
         let samples = (rows.len() / channels) as f64;
         let moments = Moments::of(rows, channels);
-        let eigen = symmetric_eigen(&moments.covariance(0), channels)?;
+        let eigen = symmetric_eigen(&moments.covariance(0), channels);
         let total: f64 = eigen.values.iter().map(|value| value.max(0.0)).sum();
         let mut basis = Self {
             mean: moments.mean().iter().map(|x| *x as f32).collect(),

@@ -19,7 +19,8 @@ pub fn save(path: &Path, set: &FeatureSet) -> Result<()> {
     let width = set.width();
     let kept: Vec<f64> = set.kept.iter().map(|x| f64::from(*x)).collect();
     let sigma = set.pooled.covariance(1);
-    let spatial = set.spatial.as_ref().map(|moments| (moments.width(), moments.mean(), moments.covariance(1)));
+    let spatial =
+        set.spatial.as_ref().map(|moments| (moments.width(), moments.mean(), moments.covariance(1)));
     let num = [set.count() as f64];
     let mut arrays = vec![
         ("mu", vec![width], set.pooled.mean()),
@@ -62,14 +63,18 @@ pub fn load(path: &Path, width: usize) -> Result<FeatureSet> {
     }
     let spatial = moments(&mut file, path, ["mu_s", "sigma_s"], num)?;
     let kept = match file.floats("kept")? {
-        Some((shape, values)) if shape.len() == 2 && shape[1] == width => values.iter().map(|x| *x as f32).collect(),
+        Some((shape, values)) if shape.len() == 2 && shape[1] == width => {
+            values.iter().map(|x| *x as f32).collect()
+        }
         _ => Vec::new(),
     };
     Ok(FeatureSet::of_statistics(pooled, spatial, kept))
 }
 
 fn moments(file: &mut NpzFile, path: &Path, names: [&str; 2], num: Option<u64>) -> Result<Option<Moments>> {
-    let (Some((mean_shape, mean)), Some((shape, covariance))) = (file.floats(names[0])?, file.floats(names[1])?) else {
+    let (Some((mean_shape, mean)), Some((shape, covariance))) =
+        (file.floats(names[0])?, file.floats(names[1])?)
+    else {
         return Ok(None);
     };
     let width = mean.len();

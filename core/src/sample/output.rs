@@ -106,7 +106,8 @@ impl Output {
         let size = 3 * self.px * self.px;
         match self.kind {
             OutputKind::Grid => {
-                self.shown.extend(values.chunks_exact(size).map(|p| Rgb8::from_planar_f32(p, self.px, self.px)));
+                self.shown
+                    .extend(values.chunks_exact(size).map(|p| Rgb8::from_planar_f32(p, self.px, self.px)));
             }
             OutputKind::Npz => {
                 let bytes: Vec<u8> = self.truncated(values).into_iter().flat_map(|p| p.pixels).collect();
@@ -169,7 +170,8 @@ impl Output {
             if same {
                 return Ok(());
             }
-            let reason = "holds an unfinished sampling job with other settings; name another --out, or remove it";
+            let reason =
+                "holds an unfinished sampling job with other settings; name another --out, or remove it";
             return Err(Error::file(&self.path, reason));
         }
         if pictures_are_there {

@@ -28,8 +28,7 @@ impl Sampler<'_> {
         let sit = self.sit.config();
         let (c, s) = (sit.in_channels, sit.input_size);
         let number = |offset: usize| first + offset as u64;
-        let mut rngs: Vec<_> =
-            (0..labels.len()).map(|i| rng(self.seed, Stream::Sample(number(i)))).collect();
+        let mut rngs: Vec<_> = (0..labels.len()).map(|i| rng(self.seed, Stream::Sample(number(i)))).collect();
         let mut noise = || {
             let values: Vec<f32> = rngs.iter_mut().flat_map(|rng| normal(rng, c * s * s)).collect();
             Tensor::from_data(TensorData::new(values, [labels.len(), c, s, s]), self.device)
@@ -80,11 +79,13 @@ mod tests {
         let device = crate::device::cpu();
         let (vae, sit) = networks(&device);
         for solver in [Solver::Heun, Solver::Sde] {
-            let config = SampleConfig { solver, steps: 3, cfg: 1.5, interval: (0.0, 1.0), path: Path::Linear };
+            let config =
+                SampleConfig { solver, steps: 3, cfg: 1.5, interval: (0.0, 1.0), path: Path::Linear };
             let sampler = Sampler { vae: &vae, sit: &sit, config, seed: 5, device: &device };
             let together = host(sampler.draw(0, &[0, 1, 2, 0]));
             let apart = [host(sampler.draw(0, &[0])), host(sampler.draw(1, &[1, 2, 0]))].concat();
-            let largest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            let largest =
+                |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
             assert!(largest(&together, &apart) < 1e-5, "{solver:?}");
             let size = together.len() / 4;
             let other_label = host(sampler.draw(0, &[2]));

@@ -30,7 +30,11 @@ pub enum Precision {
 #[derive(Debug)]
 enum Store {
     Memory(Vec<Option<Box<[u8]>>>),
-    Disk { file: File, path: PathBuf, filled: Vec<bool> },
+    Disk {
+        file: File,
+        path: PathBuf,
+        filled: Vec<bool>,
+    },
     /// Encoded beforehand by `tandem cache`.
     Encoded(Box<LatentStore>),
 }

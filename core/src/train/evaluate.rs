@@ -67,7 +67,13 @@ impl Draw {
     ///
     /// # Errors
     /// As [`Draw::each`].
-    pub fn judged(&self, restored: &Restored, judge: &Judge, device: &Device, progress: Progress) -> Result<FeatureSet> {
+    pub fn judged(
+        &self,
+        restored: &Restored,
+        judge: &Judge,
+        device: &Device,
+        progress: Progress,
+    ) -> Result<FeatureSet> {
         let px = restored.config.data.image_px;
         let mut set = FeatureSet::new(self.num as usize);
         self.each(restored, device, 0, progress, |values| {

@@ -83,11 +83,16 @@ impl CacheIndex {
     fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(INDEX);
         let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-        let index: Self =
-            serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("not a latent cache: {e}")))?;
-        let sane = index.format == FORMAT && index.per_shard > 0 && index.shape.iter().all(|n| (1..=65536).contains(n));
+        let index: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::file(&path, format!("not a latent cache: {e}")))?;
+        let sane = index.format == FORMAT
+            && index.per_shard > 0
+            && index.shape.iter().all(|n| (1..=65536).contains(n));
         if !sane {
-            return Err(Error::file(&path, format!("is a latent cache of format {}; {FORMAT} is read", index.format)));
+            return Err(Error::file(
+                &path,
+                format!("is a latent cache of format {}; {FORMAT} is read", index.format),
+            ));
         }
         Ok(index)
     }
@@ -99,7 +104,12 @@ impl CacheIndex {
     }
 
     fn same_job(&self, other: &Self) -> bool {
-        let job = |index: &Self| Self { shards: Vec::new(), source: String::new(), model: String::new(), ..index.clone() };
+        let job = |index: &Self| Self {
+            shards: Vec::new(),
+            source: String::new(),
+            model: String::new(),
+            ..index.clone()
+        };
         job(self) == job(other)
     }
 
@@ -120,7 +130,12 @@ impl CacheIndex {
     pub fn stats(&self) -> (Vec<f32>, Vec<f32>) {
         let count = (self.num * self.shape[1] * self.shape[2]) as f64;
         let sum = |channel: usize, which: usize| {
-            self.shards.iter().filter_map(|shard| shard.sums.get(channel)).map(|sums| sums[which]).sum::<f64>() / count
+            self.shards
+                .iter()
+                .filter_map(|shard| shard.sums.get(channel))
+                .map(|sums| sums[which])
+                .sum::<f64>()
+                / count
         };
         (0..self.shape[0])
             .map(|channel| {
@@ -222,7 +237,9 @@ fn header(index: &CacheIndex, number: usize) -> String {
         .enumerate()
         .map(|(k, name)| {
             let (start, end) = (k * bytes, (k + 1) * bytes);
-            format!(r#""{name}":{{"dtype":"F32","shape":[{count},{z},{h},{w}],"data_offsets":[{start},{end}]}}"#)
+            format!(
+                r#""{name}":{{"dtype":"F32","shape":[{count},{z},{h},{w}],"data_offsets":[{start},{end}]}}"#
+            )
         })
         .collect();
     let text = format!("{{{}}}", entries.join(","));
@@ -232,13 +249,22 @@ fn header(index: &CacheIndex, number: usize) -> String {
 
 fn verify(index: &CacheIndex, folder: &Path, number: usize) -> Result<()> {
     let Some(shard) = index.shards.get(number) else {
-        return Err(Error::file(folder, "the cache is not complete; the same tandem cache command goes on with it"));
+        return Err(Error::file(
+            folder,
+            "the cache is not complete; the same tandem cache command goes on with it",
+        ));
     };
     let plain = !shard.file.contains(['/', '\\']) && shard.sums.len() == index.shape[0];
     let path = folder.join(&shard.file);
     let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-    if !plain || hex(&bytes) != shard.sha256 || !bytes.get(8..).is_some_and(|rest| rest.starts_with(header(index, number).as_bytes())) {
-        return Err(Error::file(&path, "has changed since it was encoded; the same tandem cache command repairs it"));
+    if !plain
+        || hex(&bytes) != shard.sha256
+        || !bytes.get(8..).is_some_and(|rest| rest.starts_with(header(index, number).as_bytes()))
+    {
+        return Err(Error::file(
+            &path,
+            "has changed since it was encoded; the same tandem cache command repairs it",
+        ));
     }
     Ok(())
 }
@@ -298,11 +324,15 @@ impl LatentStore {
         let folder = self.folder.display();
         if self.index.data != dataset.fingerprint() {
             let source = &self.index.source;
-            return Err(Error::Config(format!("{folder} was encoded of other pictures than {source} now holds, or of another size")));
+            return Err(Error::Config(format!(
+                "{folder} was encoded of other pictures than {source} now holds, or of another size"
+            )));
         }
         if self.index.vae != fingerprint(vae) {
             let model = &self.index.model;
-            return Err(Error::Config(format!("{folder} was encoded by another autoencoder: name {model} as --vae, or encode anew")));
+            return Err(Error::Config(format!(
+                "{folder} was encoded by another autoencoder: name {model} as --vae, or encode anew"
+            )));
         }
         Ok(())
     }
@@ -366,7 +396,8 @@ mod tests {
             let posterior = vae.encode(pictures(&planar, 1, 8, &device));
             let expected = host(Tensor::cat(vec![posterior.mean.clone(), posterior.std()], 1));
             let found = store.get(3, flip).unwrap();
-            let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            let apart =
+                |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
             assert!(apart(&found, &expected) < 1e-5);
             assert!(apart(&found, &store.get(2, flip).unwrap()) > 1e-4);
         }
@@ -393,7 +424,9 @@ mod tests {
         assert_eq!(encode_into(dir.path(), &dataset, &vae1, 99).unwrap(), first);
         let store = LatentStore::open(dir.path()).unwrap();
         assert!(store.check(&dataset, &vae(2)).unwrap_err().to_string().contains("another autoencoder"));
-        assert!(store.check(&Dataset::of_shades(4, 8), &vae1).unwrap_err().to_string().contains("other pictures"));
+        assert!(
+            store.check(&Dataset::of_shades(4, 8), &vae1).unwrap_err().to_string().contains("other pictures")
+        );
         assert!(encode_into(dir.path(), &dataset, &vae(2), 99).is_err());
         fs::write(dir.path().join(INDEX), "{}").unwrap();
         assert!(LatentStore::open(dir.path()).unwrap_err().to_string().contains("not a latent cache"));

@@ -44,7 +44,8 @@ impl Restored {
         let folder = RunFolder::open(path)?;
         let checkpoint = folder.checkpoints_dir().join(step_name(step));
         if !checkpoint.is_dir() {
-            let reason = format!("has no checkpoint of step {step}; train.keep_every keeps those of its multiples");
+            let reason =
+                format!("has no checkpoint of step {step}; train.keep_every keeps those of its multiples");
             return Err(Error::file(path, reason));
         }
         Self::of(config_of(&folder)?, &Checkpoint::load(&checkpoint)?, device)

@@ -45,9 +45,7 @@ impl SmallClassifier {
     pub fn load(source: &dyn TensorSource, device: &Device) -> Result<Self> {
         let block = |i: usize| {
             let stride = if i == 0 { 1 } else { 2 };
-            let part = |name: &str, conv: Conv| {
-                conv_of(source, &format!("blocks.{i}.{name}"), conv, device)
-            };
+            let part = |name: &str, conv: Conv| conv_of(source, &format!("blocks.{i}.{name}"), conv, device);
             Ok(Block {
                 first: part("conv1", Conv::new(stride, 1))?,
                 second: part("conv2", Conv::new(1, 1))?,
@@ -72,7 +70,8 @@ impl SmallClassifier {
             }
         }
         let pooled: Tensor<2> = means(h.clone());
-        let logits = pooled.matmul(self.head.0.get::<2>().transpose()) + self.head.1.get::<1>().unsqueeze::<2>();
+        let logits =
+            pooled.matmul(self.head.0.get::<2>().transpose()) + self.head.1.get::<1>().unsqueeze::<2>();
         (grid, h, Some(logits))
     }
 }

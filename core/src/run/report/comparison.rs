@@ -88,7 +88,8 @@ impl ComparisonPage {
     }
 
     fn table_html(&self) -> String {
-        let cells = |texts: &[String]| texts.iter().map(|t| format!("<td>{}</td>", escaped(t))).collect::<String>();
+        let cells =
+            |texts: &[String]| texts.iter().map(|t| format!("<td>{}</td>", escaped(t))).collect::<String>();
         let row = |(name, values): &(String, Vec<String>)| {
             format!("<tr><th scope=\"row\">{}</th>{}</tr>\n", escaped(name), cells(values))
         };
@@ -96,7 +97,13 @@ impl ComparisonPage {
             .runs
             .iter()
             .enumerate()
-            .map(|(run, name)| format!("<th scope=\"col\" class=\"c{}\"><i></i>{}</th>", run % chart::NUM_COLOURS, escaped(name)))
+            .map(|(run, name)| {
+                format!(
+                    "<th scope=\"col\" class=\"c{}\"><i></i>{}</th>",
+                    run % chart::NUM_COLOURS,
+                    escaped(name)
+                )
+            })
             .collect();
         let rows: String = self.figures.iter().map(row).collect();
         format!("<div class=\"compared\"><table>\n<tr><td></td>{head}</tr>\n{rows}</table></div>\n")

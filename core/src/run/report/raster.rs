@@ -32,7 +32,9 @@ pub(super) fn comparison(page: &ComparisonPage) -> Rgb8 {
         let pictures: Vec<Rgb8> = grids
             .pictures
             .iter()
-            .map(|(run, caption, picture)| stacked(&[text_block(std::slice::from_ref(caption), colour(*run)), picture.clone()], 6))
+            .map(|(run, caption, picture)| {
+                stacked(&[text_block(std::slice::from_ref(caption), colour(*run)), picture.clone()], 6)
+            })
             .collect();
         parts.push(stacked(&[text_block(std::slice::from_ref(&grids.title), INK), beside(&pictures)], 8));
     }
@@ -87,7 +89,8 @@ fn beside(pictures: &[Rgb8]) -> Rgb8 {
 }
 
 fn chart_picture(shared: &super::SharedChart) -> Option<Rgb8> {
-    let series: Vec<_> = shared.curves.iter().map(|(run, curve)| (*run, curve, chart::drawn(curve))).collect();
+    let series: Vec<_> =
+        shared.curves.iter().map(|(run, curve)| (*run, curve, chart::drawn(curve))).collect();
     let points: Vec<Vec<(f64, f64)>> = series.iter().map(|(_, _, points)| points.clone()).collect();
     if !points.iter().flatten().any(|(x, y)| x.is_finite() && y.is_finite()) {
         return None;
@@ -121,7 +124,8 @@ fn chart_picture(shared: &super::SharedChart) -> Option<Rgb8> {
     }
     write(&mut sheet, 0, top + PLOT_HEIGHT + LINE / 2, shared.unit, SOFT);
     for (run, _, points) in &series {
-        for pair in points.windows(2).filter(|pair| pair.iter().all(|(x, y)| x.is_finite() && y.is_finite())) {
+        for pair in points.windows(2).filter(|pair| pair.iter().all(|(x, y)| x.is_finite() && y.is_finite()))
+        {
             line(&mut sheet, place(pair[0].0, pair[0].1), place(pair[1].0, pair[1].1), colour(*run), 2);
         }
         for &(x, y) in points.iter().filter(|(x, y)| points.len() < 30 && x.is_finite() && y.is_finite()) {
@@ -139,7 +143,8 @@ fn line(sheet: &mut Rgb8, from: (f64, f64), to: (f64, f64), colour: [u8; 3], thi
         let share = step as f64 / steps;
         let (x, y) = (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1));
         for k in 0..thick * thick {
-            let (x, y) = (x.round() as isize + (k % thick) as isize, y.round() as isize + (k / thick) as isize);
+            let (x, y) =
+                (x.round() as isize + (k % thick) as isize, y.round() as isize + (k / thick) as isize);
             dot(sheet, x - thick as isize / 2, y - thick as isize / 2, colour);
         }
     }
