@@ -25,7 +25,10 @@ fn trained(settings: &[&str]) -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 fn sample(run: &Path, out: &Path, more: &[&str]) -> Command {
-    let mut command = tandem(["sample", "--device", "cpu", "--steps", "2", "--json"]);
+    let mut command = tandem(["sample", "--device", "cpu", "--json"]);
+    if !more.contains(&"--steps") {
+        command.args(["--steps", "2"]);
+    }
     command.arg(run).arg("--out").arg(out).args(more);
     command
 }

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod draws;
 pub mod ema;
 pub mod evaluate;
+mod latent_index;
 pub mod latent_store;
 pub mod measure;
 pub mod optim;
