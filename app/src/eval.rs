@@ -257,7 +257,9 @@ fn table(answers: &Value, found: Option<&Comparison>, judge: &Judge) -> Vec<(Str
         for (name, key) in figures.iter().filter(|(_, key)| reconstruction[*key].is_object()) {
             row(name, of_json(&reconstruction[*key]));
         }
-        row(&format!("reconstruction {}", judge.distance_name()), of_json(&reconstruction["frechet"]));
+        if reconstruction["frechet"].is_object() {
+            row(&format!("reconstruction {}", judge.distance_name()), of_json(&reconstruction["frechet"]));
+        }
         for key in ["spatial_variance", "total_variation", "effective_rank"] {
             let name = format!("latent {}", key.replace('_', " "));
             row(&name, format!("{:.4}", reconstruction[key].as_f64().unwrap_or(f64::NAN)));

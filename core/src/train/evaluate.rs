@@ -107,8 +107,8 @@ pub struct ReconstructionFigures {
     pub ssim: Option<Estimate>,
     /// LPIPS (AlexNet, sound form).
     pub lpips: Estimate,
-    /// Fréchet distance between pictures and their reconstructions.
-    pub frechet: Estimate,
+    /// Fréchet distance between pictures and their reconstructions; absent for a single one.
+    pub frechet: Option<Estimate>,
     /// See [`LatentStructure`].
     pub spatial_variance: f64,
     /// Mean form.
@@ -120,7 +120,7 @@ pub struct ReconstructionFigures {
 /// Encodes and decodes the pictures of `stream` with the run's autoencoder and compares.
 ///
 /// # Errors
-/// Fewer than two pictures, one that cannot be read, or when `progress` breaks off.
+/// No pictures, one that cannot be read, or when `progress` breaks off.
 pub fn reconstruct(
     restored: &Restored,
     stream: &PictureStream,
@@ -146,7 +146,7 @@ pub fn reconstruct(
         psnr: estimate_mean(&found.psnr),
         ssim: (!found.ssim.is_empty()).then(|| estimate_mean(&found.ssim)),
         lpips: estimate_mean(&found.lpips),
-        frechet: Comparison::of(&copies, &originals)?.frechet,
+        frechet: if num > 1 { Some(Comparison::of(&copies, &originals)?.frechet) } else { None },
         spatial_variance,
         total_variation: total_variation_mean,
         effective_rank,
