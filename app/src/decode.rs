@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
-use tandem_core::eval::reconstruction::decode;
+use tandem_core::eval::roundtrip::decode;
 use tandem_core::formats::latents::{is_values_file, open_latents, save_values};
 use tandem_core::run::Rgb8;
 

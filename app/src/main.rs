@@ -1,9 +1,12 @@
 //! `tandem`: trains an autoencoder and a diffusion transformer together, from the command line.
 
 mod bench;
+mod cache;
+mod compare;
 mod decode;
 mod doctor;
 mod encode;
+mod eval;
 mod export;
 mod fetch;
 mod import;
@@ -13,6 +16,7 @@ mod progress;
 mod quiet;
 mod reconstruct;
 mod sample;
+mod sampling;
 mod train;
 mod usage;
 mod vae_args;
@@ -33,8 +37,6 @@ struct Cli {
 enum Command {
     /// Train; without arguments: preset nano on the embedded pictures.
     Train(Box<train::TrainArgs>),
-    /// Draw pictures from a run.
-    Sample(sample::SampleArgs),
     /// Tell what a file or folder is: architecture, parameters, dtypes, statistics, what is missing.
     Inspect(inspect::InspectArgs),
     /// Make a run folder of a REPA-E checkpoint, to train on here.
@@ -49,6 +51,14 @@ enum Command {
     Decode(decode::DecodeArgs),
     /// Show the latents of pictures as colours.
     Pca(pca::PcaArgs),
+    /// Draw pictures from a run.
+    Sample(Box<sample::SampleArgs>),
+    /// Encode a data set once, for training on a finished autoencoder.
+    Cache(cache::CacheArgs),
+    /// Show several runs side by side.
+    Compare(compare::CompareArgs),
+    /// Measure a run, or pictures, against a reference.
+    Eval(Box<eval::EvalArgs>),
     /// Measure the speed of a preset.
     Bench(bench::BenchArgs),
     /// Fetch a model from the Hugging Face hub into its cache.
@@ -79,6 +89,9 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Pca(args) => pca::run(&args),
+        Command::Cache(args) => cache::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tandem_core::eval::reconstruction::{Figures, measure, reconstruct};
+use tandem_core::eval::roundtrip::{Figures, measure, reconstruct};
 use tandem_core::run::Rgb8;
 use tandem_core::run::picture::grid;
 use tandem_core::vae::perceptual::{Backbone, Lpips};

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use anyhow::Result;
+use clap::Args;
 use serde_json::json;
+use tandem_core::Error;
 use tandem_core::device::{self, DeviceChoice};
-use tandem_core::run::picture::grid;
-use tandem_core::sample::{SampleConfig, Solver};
+use tandem_core::sample::{Output, OutputKind};
 use tandem_core::train::Restored;
-use tandem_core::train::preview::draw_samples;
 
 use crate::progress::{answer, line};
+use crate::sampling::{Interruptible, SamplingArgs};
 
 /// What to draw.
 #[derive(Args)]
@@ -20,26 +20,14 @@ pub struct SampleArgs {
     run: PathBuf,
     /// Pictures.
     #[arg(long, default_value_t = 16)]
-    num: usize,
-    /// Class numbers, in turn; default: all classes in turn.
-    #[arg(long, value_delimiter = ',')]
-    classes: Vec<usize>,
-    /// Steps of the solver.
-    #[arg(long, default_value_t = 50)]
-    steps: usize,
-    /// euler, heun or sde.
-    #[arg(long, default_value = "euler")]
-    solver: SolverName,
-    /// Guidance scale; 1 is none.
-    #[arg(long, default_value_t = 2.0)]
-    cfg: f64,
-    /// Times between which guidance acts.
-    #[arg(long, value_delimiter = ',', default_values_t = [0.0, 1.0])]
-    interval: Vec<f64>,
-    /// Seed; picture n depends on seed and n alone.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// A PNG file (one grid) or a folder (one file for each picture).
+    num: u64,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// A checkpoint's step; default: the newest.
+    #[arg(long)]
+    step: Option<u64>,
+    /// FILE.png (one grid), FILE.npz (arr_0, uint8, NHWC) or a folder of PNGs; the last two go on
+    /// where an interrupted job ended.
     #[arg(long, default_value = "samples.png")]
     out: PathBuf,
     /// auto, cpu, gpu, gpu:N or software.
@@ -50,48 +38,39 @@ pub struct SampleArgs {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum SolverName {
-    Euler,
-    Heun,
-    Sde,
-}
-
 /// Draws and writes.
 pub fn run(args: &SampleArgs) -> Result<()> {
-    let &[low, high] = args.interval.as_slice() else { bail!("--interval takes two times, such as 0,1") };
-    if args.num == 0 || args.steps == 0 {
-        bail!("--num and --steps must be at least 1");
-    }
     let chosen = device::choose(args.device.parse::<DeviceChoice>()?)?;
-    let restored = Restored::open(&args.run, &chosen.device)?;
-    let classes = restored.sit.config().num_classes;
-    if let Some(wrong) = args.classes.iter().find(|c| **c >= classes) {
-        bail!("class {wrong} does not exist: the run has classes 0 to {}", classes - 1);
-    }
-    let all: Vec<_> = if args.classes.is_empty() { (0..classes).collect() } else { args.classes.clone() };
-    let labels: Vec<_> = (0..args.num).map(|i| all[i % all.len()]).collect();
-    let solver = match args.solver {
-        SolverName::Euler => Solver::Euler,
-        SolverName::Heun => Solver::Heun,
-        SolverName::Sde => Solver::Sde,
+    let restored = match args.step {
+        Some(step) => Restored::open_at(&args.run, step, &chosen.device)?,
+        None => Restored::open(&args.run, &chosen.device)?,
     };
-    let path = restored.config.sit.path;
-    let config = SampleConfig { solver, steps: args.steps, cfg: args.cfg, interval: (low, high), path };
-    line(&format!("{} pictures of step {} on {}", args.num, restored.step, chosen.name));
-    let pictures = draw_samples(&restored.vae, &restored.sit, &labels, args.seed, config, &chosen.device);
-    if args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
-        let columns = (args.num as f64).sqrt().ceil() as usize;
-        grid(&pictures, columns, 2, [255; 3], 1).save_png(&args.out)?;
-    } else {
-        std::fs::create_dir_all(&args.out).map_err(|e| tandem_core::Error::io("create", &args.out, e))?;
-        for (i, picture) in pictures.iter().enumerate() {
-            picture.save_png(&args.out.join(format!("{i:06}.png")))?;
-        }
+    let draw = args.sampling.draw(args.num, &restored)?;
+    let job = args.sampling.job(&args.run, &restored, &draw);
+    let mut output = Output::open(&args.out, draw.num, restored.config.data.image_px, &job)?;
+    let (done, kind) = (output.done(), output.kind());
+    line(&format!("{} pictures of step {} on {}", draw.num, restored.step, chosen.name));
+    if done > 0 {
+        line(&format!("{done} of them are there already"));
     }
+    let work = Interruptible::new()?;
+    let outcome = work.run("sampling", (done, draw.num), |progress| {
+        draw.each(&restored, &chosen.device, done, progress, |values| output.put(values))
+    });
+    match outcome {
+        Err(Error::Stopped) if kind != OutputKind::Grid => {
+            let there = output.done();
+            anyhow::bail!("stopped after {there} of {} pictures; the same command goes on", draw.num);
+        }
+        outcome => outcome?,
+    }
+    output.finish()?;
     line(&format!("wrote {}", args.out.display()));
     if args.json {
-        answer(&json!({ "out": args.out, "num": args.num, "step": restored.step }).to_string());
+        let solver = &job["solver"];
+        answer(
+            &json!({ "out": args.out, "num": draw.num, "step": restored.step, "solver": solver }).to_string(),
+        );
     }
     Ok(())
 }

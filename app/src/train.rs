@@ -1,6 +1,6 @@
 //! `tandem train`: flags to a configuration, events to progress.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,6 +10,9 @@ use serde_json::json;
 use tandem_core::config::{Config, KEYS};
 use tandem_core::device::DeviceChoice;
 use tandem_core::engine::{Command, Engine, Event, Start};
+use tandem_core::run::RunFolder;
+use tandem_core::train::latent_store::LatentStore;
+use tandem_core::train::restored::config_of;
 
 use crate::progress::{Progress, answer, duration, line};
 
@@ -20,12 +23,15 @@ pub struct TrainArgs {
     /// nano, tiny, small, base256, paper, or a TOML file.
     #[arg(long, default_value = "nano")]
     preset: String,
-    /// A folder or zip of pictures; default: the embedded set.
+    /// A folder or zip of pictures, or a folder of encoded latents; default: the embedded set.
     #[arg(long)]
     data: Option<String>,
     /// repa-e, repa, vanilla, naive or vae.
     #[arg(long)]
     method: Option<String>,
+    /// A trained autoencoder (a run folder) to start from; repa and vanilla keep it as it is.
+    #[arg(long, value_name = "MODEL")]
+    vae: Option<String>,
     /// Steps of the run; with --resume, the new end.
     #[arg(long)]
     steps: Option<u64>,
@@ -39,7 +45,7 @@ pub struct TrainArgs {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on with the run in this folder.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "data", "method", "seed", "out", "set"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "data", "method", "vae", "seed", "out", "set"])]
     resume: Option<PathBuf>,
     /// Change a configuration key (see --help for all of them).
     #[arg(long, value_name = "KEY=VALUE")]
@@ -87,14 +93,30 @@ impl TrainArgs {
         let text = |key: &str, value: &str| format!("{key}={}", json!(value));
         settings.extend(self.data.as_deref().map(|data| text("data.source", data)));
         settings.extend(self.method.as_deref().map(|method| text("method", method)));
+        settings.extend(self.vae.as_deref().map(|vae| text("vae.init_from", vae)));
         settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
         settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
-        let config = Box::new(Config::load(&self.preset, &settings)?);
+        let mut config = Config::load(&self.preset, &settings)?;
+        if let Some(model) = model_of(&config)? {
+            let autoencoder = config_of(&RunFolder::open(&model)?)?;
+            config = config.with_autoencoder_of(&autoencoder);
+            config.check()?;
+        }
+        let config = Box::new(config);
         let name = PathBuf::from(&self.preset)
             .file_stem()
             .map_or("run".into(), |s| s.to_string_lossy().into_owned());
         Ok(Start::New { config, out: self.out.clone(), name, device })
     }
+}
+
+/// The model whose autoencoder a configuration names, itself or by a folder of encoded latents.
+fn model_of(config: &Config) -> Result<Option<PathBuf>> {
+    if !config.vae.init_from.is_empty() {
+        return Ok(Some(config.vae.init_from.clone().into()));
+    }
+    let encoded = LatentStore::index_in(Path::new(&config.data.source))?;
+    Ok(encoded.map(|index| index.model.into()))
 }
 
 /// Trains to the end, or until Ctrl-C or SIGTERM.
@@ -181,6 +203,11 @@ fn show(progress: &mut Progress, event: Event) {
             progress.step(step, steps, &text);
         }
         Event::Preview { step, psnr } => progress.say(&format!("step {step}: held-out PSNR {psnr:.2} dB")),
+        Event::Measured { step, values } => {
+            let short = |name: &str| name.trim_start_matches("eval_").replace('_', " ");
+            let figures: Vec<_> = values.iter().map(|(name, v)| format!("{} {v:.3}", short(name))).collect();
+            progress.say(&format!("step {step}: {}", figures.join("  ")));
+        }
         Event::Saved { step, path } => progress.say(&format!("step {step}: saved {}", path.display())),
         Event::Warning(text) => progress.say(&text),
         Event::Paused => progress.say("paused"),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tandem_core::data::Picture;
 use tandem_core::device::{self, Chosen, DeviceChoice};
-use tandem_core::eval::reconstruction::encode;
+use tandem_core::eval::roundtrip::encode;
 use tandem_core::formats::latents::LatentFile;
 use tandem_core::formats::{OpenedVae, open_vae};
 use tandem_core::vae::{Tiling, Vae};

@@ -45,6 +45,8 @@ pub struct Config {
     pub ema: EmaSection,
     /// Length, seed and bookkeeping.
     pub train: TrainSection,
+    /// What is measured while training.
+    pub eval: EvalSection,
     /// What is shown while training.
     pub preview: PreviewSection,
 }
@@ -146,6 +148,12 @@ impl Config {
         });
         self.align.teacher = teachers.collect::<Result<Vec<_>>>()?.join(",");
         Ok(self)
+    }
+
+    /// The same with the geometry of `other`'s autoencoder, so that it can be loaded.
+    pub fn with_autoencoder_of(mut self, other: &Self) -> Self {
+        self.vae = VaeSection { init_from: self.vae.init_from, ..other.vae.clone() };
+        self
     }
 
     /// The keys that have another value in `other`.

@@ -60,6 +60,9 @@ pub enum Error {
     /// A model hub that cannot be reached, refuses, or has not what was asked for.
     #[error("{0}")]
     Hub(String),
+    /// A person broke the work off.
+    #[error("stopped")]
+    Stopped,
     /// Training had to stop (three non-finite steps in a row, say).
     #[error("{0}")]
     Training(String),

@@ -46,7 +46,7 @@ pub fn is_live(name: &str) -> bool {
     let of_section = |section| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
     name.ends_with("_weight")
         || LIVE.contains(&name)
-        || ["optim", "ema", "preview"].into_iter().any(of_section)
+        || ["optim", "ema", "preview", "eval"].into_iter().any(of_section)
 }
 
 /// The known key that is closest to `name`, if one is close at all.
@@ -184,6 +184,13 @@ pub const KEYS: &[Key] = &[
         MANY,
         "Checkpoints at multiples of this step are kept for good; 0 keeps none.",
     ),
+    num(
+        "eval.every",
+        0.0,
+        MANY,
+        "Steps between measurements of reconstruction and latent structure; 0 measures never.",
+    ),
+    num("eval.num", 1.0, MANY, "Held-out pictures on which they are measured."),
     num("preview.every", 1.0, MANY, "Steps between previews."),
     num("preview.pinned", 1.0, 64.0, "Held-out pictures whose reconstruction is shown."),
     num("preview.samples", 1.0, 256.0, "Samples in the preview grid."),

@@ -175,6 +175,16 @@ pub struct TrainSection {
     pub keep_every: u64,
 }
 
+/// `[eval]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvalSection {
+    /// Steps between measurements; 0 for none.
+    pub every: u64,
+    /// Held-out pictures measured.
+    pub num: usize,
+}
+
 /// `[preview]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,11 +12,13 @@ pub mod embedded;
 pub mod interpolate;
 pub mod layout;
 pub mod loader;
+pub mod npz;
 pub mod order;
 pub mod picture;
 pub mod pixels;
 pub mod resize;
 pub mod source;
+pub mod stream;
 
 pub use dataset::{Dataset, Problem, Split};
 pub use loader::{Batch, Loader};

@@ -84,6 +84,13 @@ pub enum Event {
         /// Mean PSNR of held-out pictures, dB.
         psnr: f64,
     },
+    /// Reconstruction and latent structure were measured (`train::measure` lists the names).
+    Measured {
+        /// Steps done.
+        step: u64,
+        /// Figures by name.
+        values: Vec<(&'static str, f64)>,
+    },
     /// A checkpoint is on disk.
     Saved {
         /// Steps done.

@@ -1,6 +1,7 @@
 //! The only door to training: a worker thread that takes commands and tells events. Command line
 //! and window both come through here.
 
+mod compare;
 mod message;
 mod opening;
 mod recorder;
@@ -11,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+pub use compare::compare;
 pub use message::{Command, Event, Start};
 
 use crate::error::{Error, Result};

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::formats::open_vae;
 use crate::run::{Checkpoint, RunFolder, disk::write_atomically, latest_complete};
 use crate::train::Trainer;
+use crate::train::latent_store::LatentStore;
 use crate::train::restored::{config_of, vae_of_checkpoint};
 use crate::vae::Vae;
 
@@ -36,7 +37,7 @@ enum Place {
 /// # Errors
 /// Whatever a person gave that cannot be used, in one line. A run that cannot start leaves no folder.
 pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> {
-    let (mut config, place, choice) = match start {
+    let (config, place, choice) = match start {
         Start::New { config, out, name, device } => {
             (config.with_absolute_paths()?, Place::Fresh { out, name }, device)
         }
@@ -48,6 +49,7 @@ pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> 
     };
     let resumed = matches!(place, Place::Existing(..));
     // First the folder: whether it can be written is known at once, pictures take a while.
+    let (mut config, store) = with_encoded(config)?;
     let (folder, checkpoint) = match place {
         Place::Fresh { out, name } => (RunFolder::create(out.as_deref(), &name)?, None),
         Place::Existing(folder, checkpoint) => (folder, checkpoint),
@@ -59,6 +61,9 @@ pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> 
     let step = checkpoint.as_ref().map_or(0, |c| c.step);
     let text = config.to_toml()?;
     let mut trainer = Trainer::new(config, Arc::new(dataset), &chosen, start_from, folder.path(), step)?;
+    if let Some(store) = store {
+        trainer.use_encoded(store)?;
+    }
     // This file makes the folder a run: last, so that a run that cannot start is none.
     write_atomically(&folder.config_path(), text.as_bytes())?;
     tell_skipped(&skipped, &folder, events);
@@ -134,9 +139,23 @@ fn start_from(config: &mut Config, checkpoint: Option<&Checkpoint>, device: &Dev
     }
 }
 
+/// Where `config.data.source` is a folder of encoded latents (`tandem cache`): these, and the
+/// autoencoder that encoded them where none is named.
+fn with_encoded(mut config: Config) -> Result<(Config, Option<LatentStore>)> {
+    let Some(index) = LatentStore::index_in(Path::new(&config.data.source))? else {
+        return Ok((config, None));
+    };
+    if config.vae.init_from.is_empty() {
+        config.vae.init_from = index.model;
+    }
+    let store = LatentStore::open(Path::new(&config.data.source))?;
+    Ok((config, Some(store)))
+}
+
 /// The pictures that `config` names. For a run that goes on the error says where to name a new place.
 fn open_pictures(config: &Config, folder: &RunFolder, resumed: bool) -> Result<Dataset> {
-    let source = match config.data.source.as_str() {
+    let encoded = LatentStore::index_in(Path::new(&config.data.source))?.map(|index| index.source);
+    let source = match encoded.as_deref().unwrap_or(&config.data.source) {
         "embedded" => DataSource::Embedded,
         path => DataSource::Path(path.into()),
     };

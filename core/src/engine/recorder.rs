@@ -16,6 +16,8 @@ use crate::run::{
 
 /// The name under which the held-out PSNR of a preview is logged.
 pub(super) const PSNR: &str = "psnr_held_out";
+/// A name that every measurement logs.
+const MEASURED: &str = "eval_psnr";
 
 /// Writes rows, pictures and checkpoints, and tells what a disk refused.
 pub(super) struct Recorder<'a> {
@@ -29,17 +31,20 @@ pub(super) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Goes on in `folder` after `step`, or begins when that is 0. Rows of later steps go, and so
-    /// does the preview of an end that the run is now extended beyond: the metrics are those of a
-    /// run that was never stopped.
+    /// Goes on in `folder` after `step`, or begins when that is 0. Rows of later steps go, and so do
+    /// preview and measurement of an end that the run is now extended beyond: the metrics are those
+    /// of a run that was never stopped.
     ///
     /// # Errors
     /// When the metrics of a run that goes on cannot be read or cut.
     pub fn new(folder: RunFolder, step: u64, config: &Config, events: &'a Sender<Event>) -> Result<Self> {
-        let goes_on = step < config.train.steps && !step.is_multiple_of(config.preview.every);
+        let rhythms = [(PSNR, config.preview.every), (MEASURED, config.eval.every)];
+        let goes_on = step < config.train.steps;
         let is_kept = |row: &Row| {
-            let of_an_end = row.step == step && goes_on;
-            row.step <= step && !(of_an_end && row.values.contains_key(PSNR))
+            let of_an_end = |(name, every): &(&str, u64)| {
+                row.step == step && !step.is_multiple_of(*every) && row.values.contains_key(*name)
+            };
+            row.step <= step && !(goes_on && rhythms.iter().any(of_an_end))
         };
         let metrics = MetricsLog::resume(&folder.metrics_path(), is_kept)?;
         let board = match step {

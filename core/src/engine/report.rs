@@ -33,6 +33,7 @@ pub fn of_run(folder: &RunFolder, config: &Config, device: &str) -> Result<()> {
     }
     let figures = [
         ("Held-out PSNR, dB", "psnr_held_out"),
+        ("Held-out LPIPS", "eval_lpips"),
         ("Last L1", "reconstruction_loss"),
         ("Last LPIPS", "perceptual_loss"),
         ("Last denoising loss", "denoising_loss"),
@@ -65,7 +66,10 @@ fn group(name: &str) -> &'static str {
             "Discriminator"
         }
         "kl_loss" => "KL",
-        "psnr_held_out" => "Held-out PSNR",
+        "psnr_held_out" | "eval_psnr" => "Held-out PSNR",
+        "eval_ssim" | "eval_lpips" => "Held-out SSIM and LPIPS",
+        "eval_effective_rank" => "Effective rank of latents",
+        _ if name.starts_with("eval_") => "Variance and variation of latents",
         _ => "Reconstruction",
     }
 }

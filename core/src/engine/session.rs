@@ -156,12 +156,16 @@ impl Session<'_> {
         if self.rate.len() > RATE_STEPS + 1 {
             self.rate.remove(0);
         }
-        let Config { train, preview, .. } = &self.trainer.config;
+        let Config { train, preview, eval, .. } = &self.trainer.config;
         let step = self.trainer.step_number();
-        let is_due = |every: u64| step < train.steps && step.is_multiple_of(every);
+        let is_due = |every: u64| every > 0 && step < train.steps && step.is_multiple_of(every);
         let (preview_is_due, save_is_due) = (is_due(preview.every), is_due(train.checkpoint_every));
+        let measure_is_due = is_due(eval.every);
         if preview_is_due {
             self.preview();
+        }
+        if measure_is_due {
+            self.measure();
         }
         if save_is_due {
             // What the device has not told yet belongs before the checkpoint.
@@ -239,6 +243,19 @@ impl Session<'_> {
         self.recorder.tell(Event::Preview { step, psnr: preview.psnr });
     }
 
+    fn measure(&mut self) {
+        let step = self.trainer.step_number();
+        match self.trainer.measure() {
+            Ok(values) => {
+                let row = self.row(step, values.iter().copied());
+                self.recorder.row(&row);
+                self.recorder.tell(Event::Measured { step, values });
+            }
+            Err(error) => self.recorder.warn(format!("nothing measured: {error}; training goes on")),
+        }
+        self.rate.clear();
+    }
+
     /// Writes a checkpoint. A disk that refuses is reported; the next save tries again.
     fn save(&mut self) {
         let checkpoint = self.trainer.checkpoint(json!(self.kept));
@@ -280,6 +297,9 @@ impl Session<'_> {
         let elapsed = self.began.elapsed().as_secs_f64();
         if step == steps && step > self.first_step {
             self.preview();
+            if self.trainer.config.eval.every > 0 {
+                self.measure();
+            }
         }
         self.save_last(commands);
         self.recorder.report(&self.trainer.config, &self.chosen.name);

@@ -1,7 +1,13 @@
-//! Eigenvalues and vectors of a symmetric matrix, by Jacobi rotations in f64.
+//! Eigenvalues and vectors of symmetric matrices, in f64 (Golub & Van Loan, *Matrix Computations*, 8).
 //!
-//! Cyclic Jacobi (Golub & Van Loan, *Matrix Computations*, 8.5): slow for thousands of rows, but
-//! short and accurate to the last bits for the few dozen channels of a latent.
+//! With vectors by cyclic Jacobi rotations: slow for thousands of rows, but short and accurate to the
+//! last bits for the few dozen channels of a latent. Values alone by Householder tridiagonalisation
+//! and implicit QL steps, for the covariances of features, up to a few thousand wide. (faer is faster
+//! still, but turns on features of shared crates that compile burn anew.)
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
 
 /// Eigenvalues of a symmetric matrix, largest first, with their unit vectors.
 #[derive(Debug, Clone)]
@@ -69,34 +75,116 @@ fn turn(x: &mut [f64], i: usize, j: usize, c: f64, s: f64) {
     (x[i], x[j]) = (c * x[i] - s * x[j], s * x[i] + c * x[j]);
 }
 
-/// Mean and population covariance of `rows` (`[N, width]`, row-major), two passes in f64.
+/// The eigenvalues alone of the symmetric `[size, size]` matrix `a`, largest first.
+///
+/// # Errors
+/// [`Error::Data`] when a value is not finite.
 ///
 /// # Panics
-/// When there are no rows or their values are no multiple of `width`.
-pub fn mean_and_covariance(rows: &[f32], width: usize) -> (Vec<f64>, Vec<f64>) {
-    assert!(width > 0 && !rows.is_empty() && rows.len().is_multiple_of(width), "rows of width {width}");
-    let count = (rows.len() / width) as f64;
-    let mut mean = vec![0.0; width];
-    for row in rows.chunks_exact(width) {
-        mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+/// When `a` has not `size * size` values.
+pub fn symmetric_eigenvalues(a: &[f64], size: usize) -> Result<Vec<f64>> {
+    assert_eq!(a.len(), size * size, "a {size}x{size} matrix");
+    if a.iter().any(|x| !x.is_finite()) {
+        return Err(Error::Data(format!("a {size}x{size} covariance has values that are not finite")));
     }
-    mean.iter_mut().for_each(|sum| *sum /= count);
-    let mut covariance = vec![0.0; width * width];
-    let mut centred = vec![0.0; width];
-    for row in rows.chunks_exact(width) {
-        centred.iter_mut().zip(row).zip(&mean).for_each(|((to, x), m)| *to = f64::from(*x) - m);
-        for (i, x) in centred.iter().enumerate() {
-            let to = &mut covariance[i * width + i..(i + 1) * width];
-            to.iter_mut().zip(&centred[i..]).for_each(|(sum, y)| *sum += x * y);
+    let (mut diagonal, mut beside) = tridiagonal(a.to_vec(), size);
+    diagonalize(&mut diagonal, &mut beside)?;
+    diagonal.sort_by(|x, y| y.total_cmp(x));
+    Ok(diagonal)
+}
+
+/// Reflects `a` to a tridiagonal matrix of the same eigenvalues: its diagonal, and what lies beside
+/// (one value less, and a zero).
+fn tridiagonal(mut a: Vec<f64>, size: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut beside = vec![0.0; size];
+    for k in 0..size.saturating_sub(1) {
+        let (top, rest) = a.split_at_mut((k + 1) * size);
+        // The matrix is symmetric, so column k below the diagonal is row k.
+        let v = &mut top[k * size + k + 1..(k + 1) * size];
+        let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if norm == 0.0 {
+            continue;
+        }
+        let turned = if v[0] > 0.0 { -norm } else { norm };
+        beside[k] = turned;
+        v[0] -= turned;
+        let beta = 2.0 / v.iter().map(|x| x * x).sum::<f64>();
+        let v = &*v;
+        // A ← (1 − β v vᵀ) A (1 − β v vᵀ) = A − v wᵀ − w vᵀ
+        let mut w: Vec<f64> = rest.par_chunks_exact(size).map(|row| beta * dot(&row[k + 1..], v)).collect();
+        let half = beta / 2.0 * dot(&w, v);
+        w.iter_mut().zip(v).for_each(|(w, v)| *w -= half * v);
+        rest.par_chunks_exact_mut(size).zip(&w).zip(v).for_each(|((row, wi), vi)| {
+            row[k + 1..].iter_mut().zip(v).zip(&w).for_each(|((x, v), w)| *x -= vi * w + wi * v);
+        });
+    }
+    ((0..size).map(|i| a[i * size + i]).collect(), beside)
+}
+
+/// In four sums, so that the compiler can use vectors.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (a, b) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let mut sums = [0.0; 4];
+    for (x, y) in a.0.iter().zip(b.0) {
+        (0..4).for_each(|k| sums[k] += x[k] * y[k]);
+    }
+    sums.iter().sum::<f64>() + a.1.iter().zip(b.1).map(|(x, y)| x * y).sum::<f64>()
+}
+
+/// Steps of one eigenvalue; two or three are usual.
+const MAX_STEPS: usize = 100;
+
+/// Brings what lies beside the diagonal to zero by implicit QL steps (EISPACK's `imtql1`).
+fn diagonalize(d: &mut [f64], e: &mut [f64]) -> Result<()> {
+    let size = d.len();
+    let scale = d.iter().chain(e.iter()).fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    let is_small = |d: &[f64], e: f64, m: usize| {
+        e.abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs()).max(scale * f64::EPSILON)
+    };
+    for l in 0..size {
+        let mut steps = 0;
+        loop {
+            let m = (l..size - 1).find(|m| is_small(&*d, e[*m], *m)).unwrap_or(size - 1);
+            if m == l {
+                break;
+            }
+            steps += 1;
+            if steps > MAX_STEPS {
+                return Err(Error::Data(format!(
+                    "the eigenvalues of a {size}x{size} covariance do not converge"
+                )));
+            }
+            ql_step(d, e, l, m);
         }
     }
-    for i in 0..width {
-        for j in i..width {
-            covariance[i * width + j] /= count;
-            covariance[j * width + i] = covariance[i * width + j];
+    Ok(())
+}
+
+/// One implicit step on rows `l` to `m`, with Wilkinson's shift.
+fn ql_step(d: &mut [f64], e: &mut [f64], l: usize, m: usize) {
+    let mut g = (d[l + 1] - d[l]) / (2.0 * e[l]);
+    g = d[m] - d[l] + e[l] / (g + g.hypot(1.0).copysign(g));
+    let (mut s, mut c, mut p) = (1.0, 1.0, 0.0);
+    for i in (l..m).rev() {
+        let (f, b) = (s * e[i], c * e[i]);
+        let r = f.hypot(g);
+        e[i + 1] = r;
+        if r == 0.0 {
+            // The matrix has fallen apart here.
+            d[i + 1] -= p;
+            e[m] = 0.0;
+            return;
         }
+        (s, c) = (f / r, g / r);
+        g = d[i + 1] - p;
+        let r = (d[i] - g) * s + 2.0 * c * b;
+        p = s * r;
+        d[i + 1] = g + p;
+        g = c * r - b;
     }
-    (mean, covariance)
+    d[l] -= p;
+    e[l] = g;
+    e[m] = 0.0;
 }
 
 #[cfg(test)]
@@ -133,8 +221,31 @@ mod tests {
     }
 
     #[test]
-    fn covariance_is_of_the_population() {
-        let (mean, covariance) = mean_and_covariance(&[0.0, 1.0, 2.0, 5.0], 2);
-        assert_eq!((mean, covariance), (vec![1.0, 3.0], vec![1.0, 2.0, 2.0, 4.0]));
+    fn values_alone_are_the_same_values() {
+        for size in [1, 2, 3, 17, 64] {
+            let entry = |i: usize, j: usize| ((i * j) as f64).sin() + ((i + j) as f64).cos();
+            let a: Vec<f64> = (0..size * size).map(|at| entry(at / size, at % size)).collect();
+            let (alone, both) = (symmetric_eigenvalues(&a, size).unwrap(), symmetric_eigen(&a, size).values);
+            let apart = alone.iter().zip(&both).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-12 * size as f64, "{size}: {apart}");
+        }
+        assert_eq!(symmetric_eigenvalues(&[0.0; 9], 3).unwrap(), [0.0; 3]);
+        let swapped = symmetric_eigenvalues(&[0.0, 1.0, 1.0, 0.0], 2).unwrap();
+        assert!((swapped[0] - 1.0).abs() < 1e-15 && (swapped[1] + 1.0).abs() < 1e-15);
+        assert!(symmetric_eigenvalues(&[], 0).unwrap().is_empty());
+        assert!(symmetric_eigenvalues(&[f64::NAN], 1).is_err());
+    }
+
+    #[test]
+    fn values_of_a_matrix_of_low_rank_are_mostly_zero() {
+        // Sum of two outer products, 40 wide.
+        let size = 40;
+        let part = |i: usize, k: usize| ((i * (k + 3)) as f64).sin();
+        let entry = |i: usize, j: usize| (0..2).map(|k| part(i, k) * part(j, k)).sum::<f64>();
+        let a: Vec<f64> = (0..size * size).map(|at| entry(at / size, at % size)).collect();
+        let values = symmetric_eigenvalues(&a, size).unwrap();
+        assert!(values[1] > 1.0 && values[2..].iter().all(|value| value.abs() < 1e-13), "{values:?}");
+        let trace: f64 = (0..size).map(|i| a[i * size + i]).sum();
+        assert!((values.iter().sum::<f64>() - trace).abs() < 1e-12);
     }
 }

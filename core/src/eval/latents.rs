@@ -3,11 +3,12 @@
 //! The collapse that naive end-to-end training leads to (REPA-E, section 3) shows here first:
 //! variance and rank fall while the diffusion loss looks better and better.
 
-use super::eigen::{mean_and_covariance, symmetric_eigen};
+use super::eigen::symmetric_eigenvalues;
+use super::moments::Moments;
 use super::pca::rows_from_latents;
 use crate::error::{Error, Result};
 
-/// Structure of a batch of latents.
+/// Structure of latents.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LatentStructure {
     /// Population variance over positions, mean over images and channels.
@@ -16,7 +17,9 @@ pub struct LatentStructure {
     pub total_variation_sum: f64,
     /// The same divided by the number of differences; 0 when there are none.
     pub total_variation_mean: f64,
-    /// See [`effective_rank`].
+    /// How many directions the channels really use: exp of the entropy of the eigenvalues of the
+    /// channel covariance (over all positions), as shares of their sum (Roy and Vetterli 2007).
+    /// From 1 (one direction) to C (all alike); 0 for constant latents.
     pub effective_rank: f64,
 }
 
@@ -26,39 +29,71 @@ impl LatentStructure {
     /// # Errors
     /// When there are none, or not as many as the shape says.
     pub fn measure(latents: &[f32], shape: [usize; 4]) -> Result<Self> {
+        let mut sums = StructureSums::default();
+        sums.add(latents, shape)?;
+        sums.finish()
+    }
+}
+
+/// Measures latents batch by batch: memory does not grow with their number.
+#[derive(Debug, Clone, Default)]
+pub struct StructureSums {
+    images: usize,
+    planes: usize,
+    differences: usize,
+    variance: f64,
+    variation: f64,
+    channels: Option<Moments>,
+}
+
+impl StructureSums {
+    /// Takes in latents `[N, C, H, W]`; every batch has the same channels.
+    ///
+    /// # Errors
+    /// When there are none, not as many as the shape says, or the channels changed.
+    pub fn add(&mut self, latents: &[f32], shape: [usize; 4]) -> Result<()> {
         let [n, c, h, w] = shape;
-        if latents.is_empty() || n * c * h * w != latents.len() {
+        let channels = self.channels.get_or_insert_with(|| Moments::new(c));
+        if latents.is_empty() || n * c * h * w != latents.len() || channels.width() != c {
             let found = vec![latents.len()];
             return Err(Error::Shape { name: "latents".into(), expected: shape.to_vec(), found });
         }
-        let total: f64 = latents.chunks_exact(h * w).map(|plane| variation(plane, w)).sum();
-        let differences = n * c * (h * (w - 1) + (h - 1) * w);
-        Ok(Self {
-            spatial_variance: latents.chunks_exact(h * w).map(variance).sum::<f64>() / (n * c) as f64,
-            total_variation_sum: total / n as f64,
-            total_variation_mean: if differences > 0 { total / differences as f64 } else { 0.0 },
-            effective_rank: effective_rank(latents, shape)?,
+        channels.add(&rows_from_latents(latents, shape)?);
+        self.images += n;
+        self.planes += n * c;
+        self.differences += n * c * (h * (w - 1) + (h - 1) * w);
+        self.variance += latents.chunks_exact(h * w).map(variance).sum::<f64>();
+        self.variation += latents.chunks_exact(h * w).map(|plane| variation(plane, w)).sum::<f64>();
+        Ok(())
+    }
+
+    /// The structure of all latents seen.
+    ///
+    /// # Errors
+    /// When none were.
+    pub fn finish(&self) -> Result<LatentStructure> {
+        let Some(channels) = &self.channels else {
+            return Err(Error::Data("there are no latents to measure".into()));
+        };
+        let per_difference = |total: f64| match self.differences {
+            0 => 0.0,
+            count => total / count as f64,
+        };
+        Ok(LatentStructure {
+            spatial_variance: self.variance / self.planes as f64,
+            total_variation_sum: self.variation / self.images as f64,
+            total_variation_mean: per_difference(self.variation),
+            effective_rank: effective_rank(channels)?,
         })
     }
 }
 
-/// How many directions the channels of latents `[N, C, H, W]` really use: exp of the entropy of the
-/// eigenvalues of the channel covariance (over all positions), as shares of their sum
-/// (Roy and Vetterli 2007). From 1 (one direction) to C (all alike); 0 for constant latents, NaN
-/// for values that are not finite.
-///
-/// # Errors
-/// When there are no latents, or not as many as the shape says.
-pub fn effective_rank(latents: &[f32], shape: [usize; 4]) -> Result<f64> {
-    let rows = rows_from_latents(latents, shape)?;
-    if rows.is_empty() {
-        return Err(Error::Data("the effective rank of no latents".into()));
-    }
-    if rows.iter().any(|value| !value.is_finite()) {
+fn effective_rank(channels: &Moments) -> Result<f64> {
+    let covariance = channels.covariance(0);
+    if covariance.iter().any(|value| !value.is_finite()) {
         return Ok(f64::NAN);
     }
-    let (_, covariance) = mean_and_covariance(&rows, shape[1]);
-    let values = symmetric_eigen(&covariance, shape[1]).values;
+    let values = symmetric_eigenvalues(&covariance, channels.width())?;
     let total: f64 = values.iter().map(|value| value.max(0.0)).sum();
     if total <= 0.0 {
         return Ok(0.0);
@@ -84,6 +119,10 @@ fn variation(plane: &[f32], width: usize) -> f64 {
 mod tests {
     use super::*;
 
+    fn rank(latents: &[f32], shape: [usize; 4]) -> f64 {
+        LatentStructure::measure(latents, shape).unwrap().effective_rank
+    }
+
     #[test]
     fn a_small_plane_by_hand() {
         let found = LatentStructure::measure(&[0.0, 1.0, 3.0, 7.0], [1, 1, 2, 2]).unwrap();
@@ -97,16 +136,30 @@ mod tests {
     fn rank_counts_the_directions_in_use() {
         let wave = |k: usize| (0..16).map(move |i| (i as f32 * k as f32 * std::f32::consts::PI / 8.0).sin());
         let all: Vec<f32> = (1..=4).flat_map(wave).collect();
-        assert!((effective_rank(&all, [1, 4, 4, 4]).unwrap() - 4.0).abs() < 1e-5);
+        assert!((rank(&all, [1, 4, 4, 4]) - 4.0).abs() < 1e-5);
         let same: Vec<f32> = (1..=4).flat_map(|_| wave(1)).collect();
-        assert!((effective_rank(&same, [1, 4, 4, 4]).unwrap() - 1.0).abs() < 1e-5);
+        assert!((rank(&same, [1, 4, 4, 4]) - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn batches_give_what_the_whole_gives() {
+        let latents: Vec<f32> = (0..5 * 3 * 12).map(|i| ((i * 37) % 101) as f32 / 50.0).collect();
+        let whole = LatentStructure::measure(&latents, [5, 3, 4, 3]).unwrap();
+        let mut sums = StructureSums::default();
+        sums.add(&latents[..72], [2, 3, 4, 3]).unwrap();
+        sums.add(&latents[72..], [3, 3, 4, 3]).unwrap();
+        let parts = sums.finish().unwrap();
+        assert!((parts.effective_rank - whole.effective_rank).abs() < 1e-12);
+        assert!((parts.spatial_variance - whole.spatial_variance).abs() < 1e-12);
+        assert!((parts.total_variation_mean - whole.total_variation_mean).abs() < 1e-12);
+        assert!(sums.add(&latents[..12], [1, 1, 4, 3]).is_err(), "other channels");
     }
 
     #[test]
     fn wrong_shapes_are_refused_and_nan_is_passed_on() {
         assert!(LatentStructure::measure(&[1.0], [1, 2, 1, 1]).is_err());
         assert!(LatentStructure::measure(&[], [0, 2, 1, 1]).is_err());
-        assert!(effective_rank(&[], [0, 2, 1, 1]).is_err());
-        assert!(effective_rank(&[f32::NAN, 1.0], [1, 1, 1, 2]).unwrap().is_nan());
+        assert!(StructureSums::default().finish().is_err());
+        assert!(rank(&[f32::NAN, 1.0], [1, 1, 1, 2]).is_nan());
     }
 }

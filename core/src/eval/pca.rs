@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::eigen::{mean_and_covariance, symmetric_eigen};
+use super::eigen::symmetric_eigen;
+use super::moments::Moments;
 use crate::error::{Error, Result};
 
 /// Components shown as red, green and blue.
@@ -51,11 +52,11 @@ impl PcaBasis {
             return Err(Error::Data("PCA of latents that are not finite".into()));
         }
         let samples = (rows.len() / channels) as f64;
-        let (mean, covariance) = mean_and_covariance(rows, channels);
-        let eigen = symmetric_eigen(&covariance, channels);
+        let moments = Moments::of(rows, channels);
+        let eigen = symmetric_eigen(&moments.covariance(0), channels);
         let total: f64 = eigen.values.iter().map(|value| value.max(0.0)).sum();
         let mut basis = Self {
-            mean: mean.iter().map(|x| *x as f32).collect(),
+            mean: moments.mean().iter().map(|x| *x as f32).collect(),
             components: Vec::new(),
             singular_values: Vec::new(),
             explained_variance: Vec::new(),

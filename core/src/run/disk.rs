@@ -96,7 +96,7 @@ pub fn write_atomically_with(
 }
 
 /// `folder/.name.partial-PID` for `folder/name`.
-fn partial_name(path: &Path) -> PathBuf {
+pub(crate) fn partial_name(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }

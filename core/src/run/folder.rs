@@ -145,6 +145,11 @@ impl RunFolder {
         self.path.join(METRICS)
     }
 
+    /// `evaluations.jsonl`: figures of `tandem eval`, a line each time.
+    pub fn evaluations_path(&self) -> PathBuf {
+        self.path.join("evaluations.jsonl")
+    }
+
     /// `previews/`: pictures by step.
     pub fn previews_dir(&self) -> PathBuf {
         self.path.join("previews")

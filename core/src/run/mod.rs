@@ -17,5 +17,5 @@ pub use checkpoint_list::{LatestCheckpoint, PassedOver, Retention, clean_leftove
 pub use folder::RunFolder;
 pub use metrics::{MetricsLog, Row};
 pub use picture::Rgb8;
-pub use report::{Curve, PreviewGroup, Report};
+pub use report::{ComparisonPage, Curve, PreviewGroup, Report, SharedChart, SharedGrids};
 pub use tensorboard::EventWriter;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cache::{ImageCache, Precision};
+use super::latent_store::LatentStore;
 use super::step::Examples;
 use crate::align::Teacher;
 use crate::data::{Batch, Dataset, Split};
@@ -60,6 +61,21 @@ impl Batches {
         Ok(Self { dataset, device, teachers, latents })
     }
 
+    /// Takes the latents of `store` instead of encoding.
+    ///
+    /// # Errors
+    /// A store of other pictures or of another autoencoder, or a method that trains the autoencoder.
+    pub fn use_encoded(&mut self, store: LatentStore) -> Result<()> {
+        let Some((vae, cache)) = &mut self.latents else {
+            return Err(Error::Config(
+                "encoded latents are for methods that keep the autoencoder: --method repa or vanilla".into(),
+            ));
+        };
+        store.check(&self.dataset, vae)?;
+        *cache = ImageCache::encoded(store);
+        Ok(())
+    }
+
     /// What the caches hold when full, in words; empty without caches.
     pub fn describe(&self) -> Vec<String> {
         let line = |what: &str, cache: &ImageCache| {
@@ -106,8 +122,13 @@ impl Batches {
         Examples { images, moments, labels: batch.labels.clone(), features }
     }
 
-    /// Mean and standard deviation of each latent channel over a part of the training pictures.
+    /// Mean and standard deviation of each latent channel: what the autoencoder knows of them, else
+    /// measured on samples of the posteriors of a part of the training pictures.
     pub fn latent_stats(&self, vae: &Vae) -> (Vec<f32>, Vec<f32>) {
+        if let (Some(mean), Some(std)) = (&vae.config().latents_mean, &vae.config().latents_std) {
+            let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect();
+            return (single(mean), single(std));
+        }
         let (px, total) = (self.dataset.image_px(), self.dataset.len(Split::Train));
         let count = total.min(STATS_IMAGES);
         let picks: Vec<_> = (0..count).map(|i| i * total / count).collect();
@@ -115,12 +136,15 @@ impl Batches {
         let (mut sum, mut squares, mut number) = (vec![0.0f64; channels], vec![0.0f64; channels], 0usize);
         for chunk in picks.chunks(STATS_BATCH) {
             let images = self.split_pictures(Split::Train, chunk);
-            let mean = vae.encode(pictures(&images, chunk.len(), px, &self.device)).mean;
-            let [_, _, h, w] = mean.dims();
+            let posterior = vae.encode(pictures(&images, chunk.len(), px, &self.device));
+            let [_, _, h, w] = posterior.mean.dims();
             number += chunk.len() * h * w;
-            for (i, plane) in host(mean).chunks_exact(h * w).enumerate() {
-                sum[i % channels] += plane.iter().map(|&v| f64::from(v)).sum::<f64>();
-                squares[i % channels] += plane.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+            let (mean, var) = (host(posterior.mean.clone()), host(posterior.var()));
+            let planes = mean.chunks_exact(h * w).zip(var.chunks_exact(h * w));
+            for (i, (mean, var)) in planes.enumerate() {
+                sum[i % channels] += mean.iter().map(|&v| f64::from(v)).sum::<f64>();
+                let second = mean.iter().zip(var).map(|(&m, &v)| f64::from(m).powi(2) + f64::from(v));
+                squares[i % channels] += second.sum::<f64>();
             }
         }
         let mean: Vec<f64> = sum.iter().map(|s| s / number as f64).collect();

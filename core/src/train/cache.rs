@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 
+use super::latent_store::LatentStore;
 use crate::error::{Error, Result};
 
 /// Largest cache kept in memory.
@@ -29,7 +30,13 @@ pub enum Precision {
 #[derive(Debug)]
 enum Store {
     Memory(Vec<Option<Box<[u8]>>>),
-    Disk { file: File, path: PathBuf, filled: Vec<bool> },
+    Disk {
+        file: File,
+        path: PathBuf,
+        filled: Vec<bool>,
+    },
+    /// Encoded beforehand by `tandem cache`.
+    Encoded(Box<LatentStore>),
 }
 
 /// One fixed-size record for each picture and its mirror image.
@@ -73,25 +80,33 @@ impl ImageCache {
         Ok(Self { store, values, precision, trouble: Trouble::None })
     }
 
+    /// A full cache that was encoded beforehand.
+    pub fn encoded(store: LatentStore) -> Self {
+        let values = 2 * store.index().shape.iter().product::<usize>();
+        let store = Store::Encoded(Box::new(store));
+        Self { store, values, precision: Precision::Full, trouble: Trouble::None }
+    }
+
     /// Size when full, in bytes.
     pub fn full_bytes(&self) -> u64 {
-        let slots = match &self.store {
-            Store::Memory(slots) => slots.len(),
-            Store::Disk { filled, .. } => filled.len(),
-        };
-        slots as u64 * record_bytes(self.values, self.precision) as u64
+        self.num_slots() as u64 * record_bytes(self.values, self.precision) as u64
     }
 
     /// Whether it is kept on disk.
     pub fn on_disk(&self) -> bool {
-        matches!(self.store, Store::Disk { .. })
+        !matches!(self.store, Store::Memory(_))
+    }
+
+    fn num_slots(&self) -> usize {
+        match &self.store {
+            Store::Memory(slots) => slots.len(),
+            Store::Disk { filled, .. } => filled.len(),
+            Store::Encoded(store) => 2 * store.index().num,
+        }
     }
 
     fn slot(&self, index: usize, flipped: bool) -> usize {
-        let slots = match &self.store {
-            Store::Memory(slots) => slots.len(),
-            Store::Disk { filled, .. } => filled.len(),
-        };
+        let slots = self.num_slots();
         // Mirror images lie behind all pictures.
         if flipped { slots / 2 + index } else { index }
     }
@@ -110,6 +125,8 @@ impl ImageCache {
                 filled[slot] = written.is_ok();
                 self.trouble.note(written.map_err(|e| Error::io("write", &*path, e)));
             }
+            // Computed only because that file could not be read: the trouble is noted.
+            Store::Encoded(_) => {}
         }
         stored
     }
@@ -131,6 +148,13 @@ impl ImageCache {
                 self.trouble.note(read.map_err(|e| Error::io("read", &*path, e)));
                 filled[slot].then(|| decode(&bytes, self.precision))
             }
+            Store::Encoded(store) => match store.get(index, flipped) {
+                Ok(values) => Some(values),
+                Err(error) => {
+                    self.trouble.note(Err(error));
+                    None
+                }
+            },
         }
     }
 

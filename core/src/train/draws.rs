@@ -2,36 +2,11 @@
 //! is the same run, on any device.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
 
+pub use crate::sample::noise::{Stream, normal, rng};
 use crate::sit::{Path, Weighting};
-
-/// Separates the streams of a seed: training steps, sampling.
-#[derive(Clone, Copy, Debug)]
-pub enum Stream {
-    /// Step `n` of training.
-    Step(u64),
-    /// Picture `n` of a sampling job.
-    Sample(u64),
-}
-
-/// A generator for one stream of a seed.
-pub fn rng(seed: u64, stream: Stream) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // ChaCha streams are 64 bit; the top two bits say which kind.
-    rng.set_stream(match stream {
-        Stream::Step(n) => n & (u64::MAX >> 2),
-        Stream::Sample(n) => (2 << 62) | (n & (u64::MAX >> 2)),
-    });
-    rng
-}
-
-/// Standard normal values from `rng`.
-pub fn normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
-    (0..count).map(|_| rng.sample(StandardNormal)).collect()
-}
 
 /// The draws of one step.
 #[derive(Clone, Debug)]

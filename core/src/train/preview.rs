@@ -1,18 +1,16 @@
 //! What is shown of a run: reconstructions of pinned held-out pictures with the PCA map of their
 //! latents, and samples of the averaged transformer from noise and labels that never change.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::batches::pictures;
-use super::draws::{Stream, normal, rng};
 use super::trainer::Trainer;
-use crate::data::Split;
 use crate::error::Result;
 use crate::eval::{pca::PcaBasis, psnr};
 use crate::params::host;
 use crate::run::Rgb8;
 use crate::run::picture::{byte_from_model_value, grid};
-use crate::sample::{SampleConfig, Solver, sample};
+use crate::sample::{SampleConfig, Sampler, Solver};
 use crate::sit::Sit;
 use crate::vae::Vae;
 
@@ -44,12 +42,8 @@ impl Trainer {
     }
 
     fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> Result<(Rgb8, f64)> {
-        let dataset = self.batches().dataset();
-        // Without held-out pictures (a set of one) the training ones must do.
-        let split = if dataset.is_empty(Split::Held) { Split::Train } else { Split::Held };
-        let count = dataset.len(split).min(MEASURED);
-        let picks: Vec<_> = (0..count).map(|i| i * dataset.len(split) / count).collect();
-        let px = dataset.image_px();
+        let (split, picks) = self.held_out(MEASURED);
+        let (count, px) = (picks.len(), self.batches().dataset().image_px());
         let planar = self.batches().split_pictures(split, &picks);
         let x = pictures(&planar, count, px, self.device());
         let z = self.networks.vae.encode(x.clone()).mode();
@@ -103,21 +97,12 @@ pub fn draw_samples(
     config: SampleConfig,
     device: &Device,
 ) -> Vec<Rgb8> {
-    let (c, s) = (sit.config().in_channels, sit.config().input_size);
-    let size = c * s * s;
+    let sampler = Sampler { vae, sit, config, seed, device };
     let mut all = Vec::new();
-    for (k, labels) in labels.chunks(SAMPLE_BATCH).enumerate() {
-        let mut rngs: Vec<_> =
-            (0..labels.len()).map(|i| rng(seed, Stream::Sample((k * SAMPLE_BATCH + i) as u64))).collect();
-        let mut noise = || {
-            let values: Vec<f32> = rngs.iter_mut().flat_map(|rng| normal(rng, size)).collect();
-            Tensor::from_data(TensorData::new(values, [labels.len(), c, s, s]), device)
-        };
-        let start = noise();
-        let normal = sample(sit, start, labels, config, |_| noise(), |_| {});
-        let decoded = vae.decode(sit.latent_norm.denormalize(normal));
-        let [_, channels, h, w] = decoded.dims();
-        all.extend(host(decoded).chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
+    for labels in labels.chunks(SAMPLE_BATCH) {
+        let drawn = sampler.draw(all.len() as u64, labels);
+        let [_, channels, h, w] = drawn.dims();
+        all.extend(host(drawn).chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
     }
     all
 }

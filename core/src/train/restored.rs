@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use super::state::restore;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::run::checkpoint::step_name;
 use crate::run::{Checkpoint, PassedOver, RunFolder, latest_complete};
 use crate::sit::{Sit, SitConfig};
 use crate::vae::{Vae, VaeConfig};
@@ -32,6 +33,25 @@ impl Restored {
     /// configuration.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
         let (config, checkpoint) = newest(&RunFolder::open(path)?, |_| {})?;
+        Self::of(config, &checkpoint, device)
+    }
+
+    /// The checkpoint of `step` in run folder `path`.
+    ///
+    /// # Errors
+    /// As [`Restored::open`], and when that checkpoint is not there (`train.keep_every` keeps some).
+    pub fn open_at(path: &Path, step: u64, device: &Device) -> Result<Self> {
+        let folder = RunFolder::open(path)?;
+        let checkpoint = folder.checkpoints_dir().join(step_name(step));
+        if !checkpoint.is_dir() {
+            let reason =
+                format!("has no checkpoint of step {step}; train.keep_every keeps those of its multiples");
+            return Err(Error::file(path, reason));
+        }
+        Self::of(config_of(&folder)?, &Checkpoint::load(&checkpoint)?, device)
+    }
+
+    fn of(config: Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let file = |name: &str| checkpoint.files.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut vae = vae_of_checkpoint(&checkpoint, &config, device)?;
         let mut sit = Sit::unset(&sit_geometry(&config, file("ema"))?, device)?;

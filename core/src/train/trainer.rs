@@ -12,6 +12,7 @@ use burn::tensor::{Device, Tensor};
 use super::batches::Batches;
 use super::draws::Draws;
 use super::ema::Ema;
+use super::latent_store::LatentStore;
 use super::open;
 use super::optim::{Gradients, OptimizerState};
 use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
@@ -91,7 +92,7 @@ impl Trainer {
         let method = config.method;
         if !method.trains_vae() && start_from.is_none() {
             return Err(Error::Config(format!(
-                "method {} keeps its autoencoder as it is: name a trained one with --set vae.init_from=RUN",
+                "method {} keeps its autoencoder as it is: name a trained one with --vae MODEL",
                 method.name()
             )));
         }
@@ -149,6 +150,14 @@ impl Trainer {
             skips: 0,
             config,
         })
+    }
+
+    /// Takes latents that `tandem cache` encoded instead of encoding.
+    ///
+    /// # Errors
+    /// Latents of other pictures or another autoencoder, or a method that trains the autoencoder.
+    pub fn use_encoded(&mut self, store: LatentStore) -> Result<()> {
+        self.batches.use_encoded(store)
     }
 
     /// Steps done.

@@ -39,15 +39,29 @@ pub enum Threads {
     All,
 }
 
+/// What products are made of.
+pub trait Number: Copy + 'static {
+    /// 1.
+    const ONE: Self;
+}
+
+impl Number for f32 {
+    const ONE: Self = 1.0;
+}
+
+impl Number for f64 {
+    const ONE: Self = 1.0;
+}
+
 /// `out = a · b`, or `out += a · b` when `add`; a is [m, k], b [k, n], out [m, n].
 ///
 /// # Panics
 /// When a layout reaches past its slice, or `out` could visit an element twice.
-pub fn product(
+pub fn product<T: Number>(
     (m, n, k): (usize, usize, usize),
-    (out, to): (&mut [f32], Layout),
-    (a, at): (&[f32], Layout),
-    (b, bt): (&[f32], Layout),
+    (out, to): (&mut [T], Layout),
+    (a, at): (&[T], Layout),
+    (b, bt): (&[T], Layout),
     add: bool,
     threads: Threads,
 ) {
@@ -87,8 +101,8 @@ pub fn product(
             b.as_ptr().add(bt.start),
             bt.column as isize,
             bt.row as isize,
-            1.0,
-            1.0,
+            T::ONE,
+            T::ONE,
             false,
             false,
             false,

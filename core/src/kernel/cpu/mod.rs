@@ -8,7 +8,7 @@
 
 pub mod activation;
 pub mod gate;
-mod gemm;
+pub mod gemm;
 pub mod im2col;
 pub mod linear;
 pub mod norm;

@@ -17,7 +17,7 @@ const RIGHT: f64 = 548.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 232.0;
 /// Colours in `page.css`; a chart with more curves starts over.
-const NUM_COLOURS: usize = 6;
+pub(super) const NUM_COLOURS: usize = 6;
 
 /// True when the curve has something to draw.
 pub(super) fn has_points(curve: &Curve) -> bool {
@@ -26,10 +26,19 @@ pub(super) fn has_points(curve: &Curve) -> bool {
 
 /// The chart of `curves`, at least one of which has points, under the heading `name`.
 pub(super) fn figure(name: &str, curves: &[&Curve]) -> String {
-    let series: Vec<Vec<(f64, f64)>> = curves.iter().map(|curve| decimated(&curve.points)).collect();
+    let curves: Vec<_> = curves.iter().enumerate().map(|(index, curve)| (index, (*curve).clone())).collect();
+    figure_over(name, "step", &curves)
+}
+
+/// The chart of curves over `unit`, each with the number of its colour; empty without points.
+pub(super) fn figure_over(name: &str, unit: &str, curves: &[(usize, Curve)]) -> String {
+    let series: Vec<Vec<(f64, f64)>> = curves.iter().map(|(_, curve)| decimated(&curve.points)).collect();
+    if !curves.iter().any(|(_, curve)| has_points(curve)) {
+        return String::new();
+    }
     let frame = Frame::around(&series);
     let (mut lines, mut legend) = (String::new(), String::new());
-    for (index, (curve, points)) in curves.iter().zip(&series).enumerate() {
+    for ((index, curve), points) in curves.iter().zip(&series) {
         let class = format!("c{}", index % NUM_COLOURS);
         let label = escaped(&curve.name);
         let title = format!("<title>{label}</title>");
@@ -51,7 +60,8 @@ pub(super) fn figure(name: &str, curves: &[&Curve]) -> String {
         "plot": [LEFT, RIGHT, TOP, BOTTOM],
         "x": [frame.x0, frame.x1],
         "y": [frame.y0, frame.y1],
-        "series": curves.iter().zip(&series).map(|(curve, points)| json!({
+        "unit": unit,
+        "series": curves.iter().zip(&series).map(|((_, curve), points)| json!({
             "name": curve.name,
             "points": points.iter().map(|(x, y)| json!([x, rounded(*y)])).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
@@ -59,24 +69,30 @@ pub(super) fn figure(name: &str, curves: &[&Curve]) -> String {
     let data = escaped(&data.to_string());
     format!(
         "<figure class=\"chart\" data-chart=\"{data}\">\n<figcaption><h3>{name}</h3>\n<ul>{legend}</ul></figcaption>\n\
-         <div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{name} over steps\">\n\
+         <div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{name} over {unit}\">\n\
          {axes}{lines}</svg></div>\n</figure>\n",
-        axes = frame.axes()
+        axes = frame.axes(unit)
     )
 }
 
+/// What is drawn of a curve: its smooth line if it is long.
+pub(super) fn drawn(curve: &Curve) -> Vec<(f64, f64)> {
+    let smooth = smoothed(&curve.points);
+    if smooth.is_empty() { decimated(&curve.points) } else { smooth }
+}
+
 /// The ranges shown, in the curves' own units.
-struct Frame {
-    x0: f64,
-    x1: f64,
-    y0: f64,
-    y1: f64,
+pub(super) struct Frame {
+    pub x0: f64,
+    pub x1: f64,
+    pub y0: f64,
+    pub y1: f64,
 }
 
 impl Frame {
     /// All of x; of y what the curves need without their rarest outliers (a first step may be a
     /// hundred times larger than the rest).
-    fn around(series: &[Vec<(f64, f64)>]) -> Self {
+    pub(super) fn around(series: &[Vec<(f64, f64)>]) -> Self {
         let points = || series.iter().flatten().filter(|(x, y)| x.is_finite() && y.is_finite());
         let x0 = points().map(|p| p.0).fold(f64::INFINITY, f64::min);
         let x1 = points().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
@@ -94,11 +110,16 @@ impl Frame {
         Self { x0, x1: if x1 > x0 { x1 } else { x0 + 1.0 }, y0: floor, y1: y1 + pad }
     }
 
-    fn place(&self, x: f64, y: f64) -> (f64, f64) {
-        let across = LEFT + (x - self.x0) / (self.x1 - self.x0) * (RIGHT - LEFT);
-        let up = BOTTOM - (y - self.y0) / (self.y1 - self.y0) * (BOTTOM - TOP);
+    /// Where a point lies, as shares from left and from below.
+    pub(super) fn share(&self, x: f64, y: f64) -> (f64, f64) {
         // Outliers run along the edge instead of out of the picture.
-        (across, up.clamp(TOP, BOTTOM))
+        let up = ((y - self.y0) / (self.y1 - self.y0)).clamp(0.0, 1.0);
+        ((x - self.x0) / (self.x1 - self.x0), up)
+    }
+
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        let (across, up) = self.share(x, y);
+        (LEFT + across * (RIGHT - LEFT), BOTTOM - up * (BOTTOM - TOP))
     }
 
     /// The curve as an SVG path; values that are not finite leave a gap.
@@ -122,7 +143,7 @@ impl Frame {
         path
     }
 
-    fn axes(&self) -> String {
+    fn axes(&self, unit: &str) -> String {
         let mut svg = String::from("<g class=\"axes\">\n");
         for y in ticks(self.y0, self.y1, 5) {
             let up = self.place(self.x0, y).1;
@@ -144,14 +165,14 @@ impl Frame {
             ));
         }
         let (left, down) = (LEFT - 8.0, BOTTOM + 22.0);
-        svg.push_str(&format!("<text x=\"{left}\" y=\"{down}\" text-anchor=\"end\">step</text>\n"));
+        svg.push_str(&format!("<text x=\"{left}\" y=\"{down}\" text-anchor=\"end\">{unit}</text>\n"));
         svg.push_str(&format!("<path class=\"base\" d=\"M{LEFT} {BOTTOM}H{RIGHT}\"/>\n</g>\n"));
         svg
     }
 }
 
 /// Round numbers from `low` to `high`, about `count` of them: steps of 1, 2 or 5 times a power of ten.
-fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
+pub(super) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let rough = (high - low) / count as f64;
     if !rough.is_finite() || rough <= 0.0 {
         return Vec::new();
@@ -165,7 +186,7 @@ fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
 }
 
 /// A number in at most four digits or so: `1200`, `12k`, `0.0031`, `2.5e-7`.
-fn number_text(value: f64) -> String {
+pub(super) fn number_text(value: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if !value.is_finite() => return "–".into(),

@@ -5,6 +5,10 @@
 //! light or dark preference.
 
 mod chart;
+mod comparison;
+mod raster;
+
+pub use comparison::{ComparisonPage, SharedChart, SharedGrids};
 
 use std::path::Path;
 

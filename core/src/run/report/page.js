@@ -48,7 +48,7 @@ for (const figure of document.querySelectorAll(".chart")) {
     const across = left + (step - x0) / (x1 - x0) * (right - left);
     cursor.setAttribute("d", `M${across} ${top}V${bottom}`);
     svg.append(cursor);
-    tip.replaceChildren(row("step", step.toLocaleString()),
+    tip.replaceChildren(row(chart.unit, step.toLocaleString()),
       ...found.map(([name, point]) => row(name, point[1] === null ? "–" : String(point[1]))));
     tip.hidden = false;
     const place = across / scale;

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# The proof: trains and measures every run of docs/RESULTS.md. Stop it at any time; the same command
+# goes on where it ended.
+#
+#   docs/results/run.sh cifar10 DATA.zip OUT_FOLDER            # or tinyimagenet10
+#
+#   TANDEM=target/release/tandem   the program
+#   SEEDS="0"                      e.g. "0 1 2"
+#   STEPS=3000  VAE_STEPS=3000     steps of joint and second-stage runs, of the tokenizer alone
+#   JUDGE=tandem-judge             or a file: lpips_vgg16.safetensors
+#   NUM=1000                       samples for each measurement
+#   ONLY="vae repa-e ..."          only these runs
+set -euo pipefail
+SET=$1 DATA=$2 OUT=$3
+HERE=$(cd "$(dirname "$0")" && pwd)
+TANDEM=${TANDEM:-target/release/tandem}
+SEEDS=${SEEDS:-0} STEPS=${STEPS:-3000} VAE_STEPS=${VAE_STEPS:-3000}
+JUDGE=${JUDGE:-tandem-judge} NUM=${NUM:-1000}
+ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e"
+ONLY=${ONLY:-$ALL}
+DEVICE=${DEVICE:-auto}
+mkdir -p "$OUT"
+
+# train NAME SEED ARGUMENTS…: begins the run, or goes on with it.
+train() {
+  local run=$OUT/$1-seed$2 seed=$2
+  shift 2
+  if [ -e "$run/config.toml" ]; then
+    "$TANDEM" train --resume "$run" --device "$DEVICE"
+  else
+    "$TANDEM" train --preset "$HERE/$SET.toml" --seed "$seed" --out "$run" --device "$DEVICE" "$@"
+  fi
+}
+
+# measure NAME SEED: every kept checkpoint that has no figures yet; without guidance, as the paper's tables.
+measure() {
+  local run=$OUT/$1-seed$2
+  for checkpoint in "$run"/checkpoints/step-*; do
+    local step=$((10#${checkpoint##*-}))
+    grep -q "^{\"step\":$step,.*$(basename "$JUDGE" .safetensors | sed 's/_/-/')" "$run/evaluations.jsonl" 2>/dev/null && continue
+    "$TANDEM" eval "$run" --step "$step" --num "$NUM" --num-reconstructions 1000 --features "$JUDGE" \
+      --cfg 1 --steps 25 --seed 0 --device "$DEVICE" --json >> "$run/eval.json"
+  done
+}
+
+# cache NAME SEED: the training pictures encoded by that run's autoencoder.
+cache() {
+  "$TANDEM" cache "$OUT/$1-seed$2" --data "$DATA" --out "$OUT/latents-$1-seed$2" --device "$DEVICE"
+}
+
+wanted() { [[ " $ONLY " == *" $1 "* ]]; }
+
+for seed in $SEEDS; do
+  vae=$OUT/vae-seed$seed e2e=$OUT/repa-e-seed$seed
+  if wanted vae; then train vae "$seed" --data "$DATA" --method vae --steps "$VAE_STEPS"; fi
+  if wanted repa-e; then train repa-e "$seed" --data "$DATA" --method repa-e --steps "$STEPS"; fi
+  if wanted naive; then train naive "$seed" --data "$DATA" --method naive --steps "$STEPS"; fi
+  if wanted repa-e-from-vae; then
+    train repa-e-from-vae "$seed" --data "$DATA" --method repa-e --vae "$vae" --steps "$STEPS"
+  fi
+  if wanted vanilla || wanted repa; then cache vae "$seed"; fi
+  for method in vanilla repa; do
+    if wanted $method; then
+      train $method "$seed" --data "$OUT/latents-vae-seed$seed" --method $method --vae "$vae" --steps "$STEPS"
+    fi
+  done
+  if wanted vanilla-on-e2e || wanted repa-on-e2e; then cache repa-e "$seed"; fi
+  for method in vanilla repa; do
+    if wanted $method-on-e2e; then
+      train $method-on-e2e "$seed" --data "$OUT/latents-repa-e-seed$seed" --method $method --vae "$e2e" --steps "$STEPS"
+    fi
+  done
+  runs=()
+  for name in $ALL; do
+    run=$OUT/$name-seed$seed
+    [ -e "$run/config.toml" ] || continue
+    [ "$name" = vae ] || { measure "$name" "$seed"; runs+=("$run"); }
+  done
+  "$TANDEM" compare "${runs[@]}" --out "$OUT/comparison-seed$seed.html"
+done
