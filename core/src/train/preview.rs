@@ -9,6 +9,7 @@ use super::trainer::Trainer;
 use crate::data::Split;
 use crate::error::Result;
 use crate::eval::{pca::PcaBasis, psnr};
+use crate::kernel::profile::phase;
 use crate::params::host;
 use crate::run::Rgb8;
 use crate::run::picture::{byte_from_model_value, grid};
@@ -114,10 +115,11 @@ pub fn draw_samples(
             Tensor::from_data(TensorData::new(values, [labels.len(), c, s, s]), device)
         };
         let start = noise();
-        let normal = sample(sit, start, labels, config, |_| noise(), |_| {});
-        let decoded = vae.decode(sit.latent_norm.denormalize(normal));
+        let normal = phase("solver", || sample(sit, start, labels, config, |_| noise(), |_| {}));
+        let decoded = phase("decode", || vae.decode(sit.latent_norm.denormalize(normal)));
         let [_, channels, h, w] = decoded.dims();
-        all.extend(host(decoded).chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
+        let decoded = phase("reads", || host(decoded));
+        all.extend(decoded.chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
     }
     all
 }
