@@ -115,7 +115,8 @@ fn mlp_of_two_maps() {
             };
             let ours = run(&|x, w1, w2| kernel::mlp(x, (w1, b1.clone()), (w2, b2.clone()), between));
             let theirs = run(&|x, w1, w2| mlp_reference(x, (w1, b1.clone()), (w2, b2.clone()), between));
-            for ((part, mine), theirs) in ["y", "dx", "dw1", "dw2", "db1", "db2"].iter().zip(ours).zip(theirs) {
+            for ((part, mine), theirs) in ["y", "dx", "dw1", "dw2", "db1", "db2"].iter().zip(ours).zip(theirs)
+            {
                 let scale = theirs.iter().fold(1.0f32, |m, v| m.max(v.abs()));
                 compare(&format!("{rows} x {inner}, {between:?}: {part}"), &mine, &theirs, 2e-5 * scale);
             }
@@ -160,7 +161,8 @@ fn layer_norm_with_weights_and_modulated() {
 fn attention_of_packed_projections() {
     for shape in [[1, 1, 3, 1, 1], [2, 5, 3, 3, 7], [2, 64, 3, 2, 64], [1, 150, 3, 2, 16]] {
         // The last two leaves prove that what surrounds the operation keeps its gradient.
-        let around = |y: Tensor<3>, b: Tensor<1>, c: Tensor<1>| y * b.sum().unsqueeze::<3>() + c.unsqueeze::<3>();
+        let around =
+            |y: Tensor<3>, b: Tensor<1>, c: Tensor<1>| y * b.sum().unsqueeze::<3>() + c.unsqueeze::<3>();
         let width = shape[3] * shape[4];
         agree(
             &format!("{shape:?}"),
@@ -193,12 +195,7 @@ fn optimizer_in_place() {
     let flat = |seed, n| leaf(seed, [n]).without_autodiff();
     let slots: Vec<Slot> = sizes
         .iter()
-        .map(|&n| Slot {
-            value: flat(1, n),
-            grad: flat(2, n),
-            m: flat(3, n),
-            v: flat(4, n).square(),
-        })
+        .map(|&n| Slot { value: flat(1, n), grad: flat(2, n), m: flat(3, n), v: flat(4, n).square() })
         .collect();
     let grads: Vec<_> = slots.iter().map(|s| s.grad.clone()).collect();
     let norm = host(global_norm(&grads));

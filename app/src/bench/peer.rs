@@ -97,9 +97,8 @@ fn timed(mut command: Command, name: &str) -> Result<Timing> {
     let last = text.trim().lines().last().unwrap_or_default();
     let object: Value = serde_json::from_str(last)
         .with_context(|| format!("{program} did not end with a line of JSON but with {last:?}"))?;
-    let number = |key: &str| {
-        object[key].as_f64().with_context(|| format!("{program} reported no number {key}"))
-    };
+    let number =
+        |key: &str| object[key].as_f64().with_context(|| format!("{program} reported no number {key}"));
     Ok(Timing {
         step_s: number("step_s")?,
         peak_mb: number("peak_rss_mb")?,

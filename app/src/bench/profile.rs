@@ -37,7 +37,10 @@ pub fn tell(args: &BenchArgs, device: &str, batch: usize, profile: &Profile) -> 
     let rest = Cost { seconds, ..Cost::default() };
     operations.push(Entry { name: "plain tensor operations", backward: false, cost: rest });
     table("operation", &operations, profile, steps, launches > 0);
-    answer(&format!("bytes moved by hand-written operations: {:.1} MB a step", profile.bytes() as f64 / 1e6 / steps));
+    answer(&format!(
+        "bytes moved by hand-written operations: {:.1} MB a step",
+        profile.bytes() as f64 / 1e6 / steps
+    ));
     if launches > 0 {
         answer(&format!("GPU launches: {:.0} a step", launches as f64 / steps));
         let mut all = profile.launches.clone();
@@ -62,7 +65,8 @@ fn table(title: &str, entries: &[Entry], profile: &Profile, steps: f64, launches
         };
         let megabytes =
             if cost.bytes == 0 { String::new() } else { format!("{:.1}", cost.bytes as f64 / 1e6 / steps) };
-        let launched = if launches { format!("{:>10.0}", cost.launches as f64 / steps) } else { String::new() };
+        let launched =
+            if launches { format!("{:>10.0}", cost.launches as f64 / steps) } else { String::new() };
         answer(&format!(
             "{:<34}{:>8.0}{:>10.2}{:>7.1}%{megabytes:>10}{:>9}{:>10}{launched}",
             shortened(&name),

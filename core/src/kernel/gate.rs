@@ -30,12 +30,10 @@ impl Kernel for GatedResidual {
     fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
         let (gate, h) = (inputs[1], inputs[2]);
         let [batch, tokens, width] = [grad.shape[0], grad.shape[1], grad.shape[2]];
-        let dgate = wanted[1].then(|| {
-            Array::new(cpu::grad_gate(h.values, grad.values, tokens, width), &[batch, width])
-        });
-        let dh = wanted[2].then(|| {
-            Array::new(cpu::grad_branch(gate.values, grad.values, tokens, width), grad.shape)
-        });
+        let dgate = wanted[1]
+            .then(|| Array::new(cpu::grad_gate(h.values, grad.values, tokens, width), &[batch, width]));
+        let dh = wanted[2]
+            .then(|| Array::new(cpu::grad_branch(gate.values, grad.values, tokens, width), grad.shape));
         vec![None, dgate, dh]
     }
 

@@ -34,7 +34,10 @@ pub fn mlp<const D: usize>(
     }
     let mut dims = x.dims();
     let ([hidden, inner], [out, wide]) = (first.0.dims(), second.0.dims());
-    assert!(dims[D - 1] == inner && hidden == wide, "mlp: {dims:?} through [{hidden}, {inner}], [{out}, {wide}]");
+    assert!(
+        dims[D - 1] == inner && hidden == wide,
+        "mlp: {dims:?} through [{hidden}, {inner}], [{out}, {wide}]"
+    );
     let rows = dims.iter().product::<usize>() / inner;
     let x = x.reshape([rows, inner]);
     dims[D - 1] = out;
@@ -89,7 +92,13 @@ impl Kernel for Mlp {
         (Array::new(y, &[rows, out]), vec![Array::new(h, &[rows, hidden])])
     }
 
-    fn cpu_backward(&self, inputs: &[View], saved: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
+    fn cpu_backward(
+        &self,
+        inputs: &[View],
+        saved: &[View],
+        grad: View,
+        wanted: &[bool],
+    ) -> Vec<Option<Array>> {
         let [rows, hidden, out] = [grad.shape[0], saved[0].shape[1], grad.shape[1]];
         let (w1, w2) = (inputs[1].values, inputs[3].values);
         let inner = w1.len() / hidden;

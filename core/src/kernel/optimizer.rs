@@ -180,8 +180,11 @@ pub fn ema_reference(
 fn ema_in_place(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64) -> Vec<Tensor<1>> {
     let mut averages: Vec<_> = averages.into_iter().map(Hosted::new).collect();
     let values: Vec<_> = values.into_iter().map(Hosted::new).collect();
-    let pairs: Vec<_> =
-        averages.iter_mut().zip(&values).map(|(average, value)| (average.values_mut(), value.values())).collect();
+    let pairs: Vec<_> = averages
+        .iter_mut()
+        .zip(&values)
+        .map(|(average, value)| (average.values_mut(), value.values()))
+        .collect();
     let count: usize = pairs.iter().map(|(_, value)| value.len()).sum();
     watched("EMA", 3 * count, || cpu::ema(pairs, decay as f32));
     averages.into_iter().map(Hosted::into_tensor).collect()

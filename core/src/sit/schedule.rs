@@ -102,7 +102,8 @@ mod tests {
         let mut seed = 0.0;
         params::visit(&mut sit, |_, param| {
             seed += 1.0;
-            let values: Vec<f32> = (0..param.len()).map(|i| ((i as f32 + seed) * 12.9898).sin() * 0.3).collect();
+            let values: Vec<f32> =
+                (0..param.len()).map(|i| ((i as f32 + seed) * 12.9898).sin() * 0.3).collect();
             param.set(Tensor::from_floats(values.as_slice(), &device::cpu()));
         });
         sit

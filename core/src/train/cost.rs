@@ -223,7 +223,8 @@ pub fn step(config: &Config, num_classes: usize, z_dims: Vec<usize>) -> Result<S
         sit_pass += whole.kept;
     }
     // One graph holds both in the naive method, else one pass follows the other.
-    let kept = if method == super::step::Method::Naive { vae_pass + sit_pass } else { vae_pass.max(sit_pass) };
+    let kept =
+        if method == super::step::Method::Naive { vae_pass + sit_pass } else { vae_pass.max(sit_pass) };
     // Weight, two moments, gradient; the transformer's average too.
     let values = if method.trains_vae() { 4.0 * vae.weights } else { vae.weights } + 5.0 * whole.weights;
     Ok(StepCost { flops, fixed_bytes: 4.0 * values, picture_bytes: 4.0 * kept })
@@ -298,7 +299,10 @@ mod tests {
         let config = Config::load("paper", &[]).unwrap();
         let sit = transformer(&config.sit_config(1000, vec![768]).unwrap(), 28, false);
         // SiT-XL/2 is published with 118.6 G multiply-adds a picture and 675 M weights; the projector is ours.
-        let without = Cost { flops: sit.flops - 2.0 * 256.0 * (1152.0 * 2048.0 + 2048.0 * 2048.0 + 2048.0 * 768.0), ..sit };
+        let without = Cost {
+            flops: sit.flops - 2.0 * 256.0 * (1152.0 * 2048.0 + 2048.0 * 2048.0 + 2048.0 * 768.0),
+            ..sit
+        };
         assert!((without.flops / 2.0 / 118.6e9 - 1.0).abs() < 0.01, "{:e}", without.flops / 2.0);
         assert!(step(&config, 1000, vec![768]).unwrap().flops > 3.0 * sit.flops);
     }

@@ -287,8 +287,7 @@ fn autoencoder_pass(
 fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome) {
     let Some(recon) = outcome.recon.clone() else { return };
     let mut discriminator = params::tracked(&networks.discriminator);
-    let (real, seen_real) =
-        phase("discriminator", || discriminator.forward(examples.images.clone()));
+    let (real, seen_real) = phase("discriminator", || discriminator.forward(examples.images.clone()));
     let (fake, seen_fake) = phase("discriminator", || discriminator.forward(recon));
     outcome.seen.discriminator.extend([seen_real, seen_fake]);
     let loss = hinge_loss(real.clone(), fake.clone());

@@ -3,7 +3,7 @@
 //! makes value and slope of it in one pass.
 
 use super::activation::{self, Activation};
-use super::gemm::{Layout, Threads, product};
+use super::gemm::{Layout, product};
 use super::linear;
 use super::parallel::{each, with_scratch};
 

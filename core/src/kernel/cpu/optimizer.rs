@@ -96,14 +96,14 @@ mod tests {
 
     #[test]
     fn weights_move_as_the_formula_says() {
-        let rule =
-            Rule { clip: 0.7, beta1: 0.9, beta2: 0.99, eps: 1e-6, root: 0.3, rate: 0.05, decay: 0.98 };
+        let rule = Rule { clip: 0.7, beta1: 0.9, beta2: 0.99, eps: 1e-6, root: 0.3, rate: 0.05, decay: 0.98 };
         for sizes in [vec![1], vec![3, 0, 40_000], vec![20_000, 20_000]] {
             let make = |seed: u64| -> Vec<Vec<f32>> {
                 sizes.iter().enumerate().map(|(i, &n)| values(seed + 10 * i as u64, n)).collect()
             };
             let (mut value, mut m, grad) = (make(1), make(2), make(3));
-            let mut v: Vec<Vec<f32>> = make(4).into_iter().map(|v| v.iter().map(|x| x * x).collect()).collect();
+            let mut v: Vec<Vec<f32>> =
+                make(4).into_iter().map(|v| v.iter().map(|x| x * x).collect()).collect();
             let before: Vec<_> = [&value, &m, &v, &grad].map(|all| wide(&all.concat())).into();
             let slots = value.iter_mut().zip(&mut m).zip(v.iter_mut().zip(&grad));
             adamw(slots.map(|((value, m), (v, grad))| Weight { value, m, v, grad }).collect(), rule);
