@@ -1,5 +1,10 @@
-//! `tandem bench`: the same work as ../shared/peer does in PyTorch, timed step by step.
+//! `tandem bench`: the same work as ../shared/peer does in PyTorch, timed step by step; where the
+//! time goes (`--profile`); and both in turn (`--peer`).
 
+mod peer;
+mod profile;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +14,7 @@ use serde_json::json;
 use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
+use tandem_core::kernel::profile::{phase, record};
 use tandem_core::memory::peak_bytes;
 use tandem_core::params::host;
 use tandem_core::sample::{SampleConfig, Solver};
@@ -39,6 +45,24 @@ pub struct BenchArgs {
     /// Pictures at once; default: the preset's.
     #[arg(long)]
     batch: Option<usize>,
+    /// Threads of the CPU device; default: all.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Another configuration value, key=value; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Show where the time goes, by phase and by operation.
+    #[arg(long, conflicts_with = "peer")]
+    profile: bool,
+    /// A PyTorch program to time in turn with this one (../shared/peer/repae_torch.py).
+    #[arg(long, value_name = "FILE.py")]
+    peer: Option<PathBuf>,
+    /// The Python that runs the peer.
+    #[arg(long, default_value = "python3", requires = "peer")]
+    python: PathBuf,
+    /// Turns of each, peer and this program.
+    #[arg(long, default_value_t = 3, requires = "peer")]
+    rounds: usize,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -51,12 +75,25 @@ enum Mode {
     Encode,
 }
 
+impl BenchArgs {
+    fn mode_name(&self) -> String {
+        format!("{:?}", self.mode).to_lowercase()
+    }
+}
+
 /// Times and tells.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    if args.steps == 0 {
-        bail!("--steps must be at least 1");
+    if args.steps == 0 || args.rounds == 0 {
+        bail!("--steps and --rounds must be at least 1");
     }
-    let mut settings: Vec<String> = args.batch.map(|b| format!("train.batch={b}")).into_iter().collect();
+    if let Some(script) = &args.peer {
+        return peer::run(args, script);
+    }
+    if let Some(threads) = args.threads {
+        device::limit_threads(threads)?;
+    }
+    let mut settings = args.settings.clone();
+    settings.extend(args.batch.map(|b| format!("train.batch={b}")));
     settings.push(format!("train.steps={}", args.steps + 8));
     let config = Config::load(&args.preset, &settings)?;
     let batch = config.train.batch;
@@ -80,22 +117,26 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         Ok(())
     };
     work()?;
+    if args.profile {
+        let (outcome, recorded) = record(|| (0..args.steps).try_for_each(|_| work()));
+        outcome?;
+        return profile::tell(args, &chosen.name, batch, &recorded);
+    }
     let mut seconds = Vec::new();
     for _ in 0..args.steps {
         let began = Instant::now();
         work()?;
         seconds.push(began.elapsed().as_secs_f64());
     }
-    seconds.sort_by(f64::total_cmp);
-    let step_s = seconds[seconds.len() / 2];
+    let step_s = median(&mut seconds);
     let images_per_s = batch as f64 / step_s;
     let peak_rss_mb = peak_bytes() >> 20;
-    let mode = format!("{:?}", args.mode).to_lowercase();
+    let mode = args.mode_name();
     if args.json {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         answer(
             &json!({ "images_per_s": images_per_s, "step_s": step_s, "peak_rss_mb": peak_rss_mb,
-            "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch, "threads": threads })
+            "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch,
+            "threads": device::threads() })
             .to_string(),
         );
     } else {
@@ -105,6 +146,12 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The middle value (the upper one of two); sorts.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn sample_once(trainer: &Trainer, batch: usize) {
@@ -120,7 +167,11 @@ fn encode_once(trainer: &Trainer, batch: usize) {
     let (batches, vae) = (trainer.batches(), &trainer.networks.vae);
     let px = batches.dataset().image_px();
     let picks: Vec<_> = (0..batch).map(|i| i % batches.dataset().len(Split::Train)).collect();
-    let planar = batches.split_pictures(Split::Train, &picks);
-    let x = pictures(&planar, batch, px, trainer.device());
-    host(vae.decode(vae.encode(x).mode()));
+    let x = phase("data", || {
+        let planar = batches.split_pictures(Split::Train, &picks);
+        pictures(&planar, batch, px, trainer.device())
+    });
+    let z = phase("encode", || vae.encode(x).mode());
+    let recon = phase("decode", || vae.decode(z));
+    phase("reads", || host(recon));
 }

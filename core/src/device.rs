@@ -127,6 +127,23 @@ pub fn cpu() -> Device {
     Device::flex()
 }
 
+/// Threads of the CPU device.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Lets the CPU device use `threads` threads instead of all; works once, before anything is computed.
+///
+/// # Errors
+/// When `threads` is 0 or the threads already run.
+pub fn limit_threads(threads: usize) -> Result<()> {
+    if threads == 0 {
+        return Err(Error::Config("at least one thread is needed".into()));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build_global().map_err(|e| Error::Device(format!("the number of threads cannot be set: {e}")))
+}
+
 /// All adapters, each API's view of it counted once. Empty where wgpu finds none.
 pub fn adapters() -> Vec<Adapter> {
     let instance = wgpu::Instance::default();
@@ -224,7 +241,7 @@ fn choose_auto() -> Chosen {
 }
 
 fn chosen_cpu(reason: &str) -> Chosen {
-    let threads = rayon::current_num_threads();
+    let threads = threads();
     let name = format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" });
     Chosen { device: cpu(), name, reason: reason.into(), is_cpu: true }
 }

@@ -32,7 +32,7 @@ pub use inception::{Inception, InceptionFeatures, Preparation};
 pub use inception_score::InceptionScore;
 pub use judge::Judge;
 pub use kid::{kid, kid_of_subsets};
-pub use latents::{LatentStructure, StructureSums, effective_rank};
+pub use latents::{LatentStructure, StructureSums};
 pub use moments::Moments;
 pub use pca::PcaBasis;
 pub use precision_recall::Coverage;

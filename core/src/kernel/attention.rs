@@ -1,13 +1,16 @@
 //! Softmax attention on packed projections: `softmax(q kᵀ / √d) v` for every head.
 //!
 //! Queries, keys and values stay in the layout their one linear map gives, so nothing is
-//! permuted or copied, and scores are never stored for the whole batch.
+//! permuted or copied, and scores are never stored: backward makes them anew.
 
 use burn::tensor::Tensor;
 
+use super::cpu::attention::{self as cpu, Shape};
+use super::op::{Array, Form, Kernel, View, apply1, runs_on};
+
 /// Attention of `qkv [B, N, 3, H, d]` → `[B, N, H·d]`, scale `d^-½`.
 pub fn attention(qkv: Tensor<5>) -> Tensor<3> {
-    attention_reference(qkv)
+    if runs_on(&qkv, false) == Form::Cpu { apply1(Attention, qkv) } else { attention_reference(qkv) }
 }
 
 /// [`attention`] in plain tensor operations.
@@ -20,4 +23,37 @@ pub fn attention_reference(qkv: Tensor<5>) -> Tensor<3> {
     let scores = q.matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5);
     let weights = burn::tensor::activation::softmax(scores, 3); // [B, H, N, N]
     weights.matmul(v).swap_dims(1, 2).reshape([b, n, h * d])
+}
+
+/// Input `qkv`; saves the logarithm of each softmax's sum.
+#[derive(Debug)]
+struct Attention;
+
+fn shape(qkv: &[usize]) -> Shape {
+    Shape { batch: qkv[0], tokens: qkv[1], heads: qkv[3], head: qkv[4] }
+}
+
+impl Kernel for Attention {
+    fn flops(&self, shapes: &[Vec<usize>]) -> u64 {
+        let Shape { batch, tokens, heads, head } = shape(&shapes[0]);
+        4 * (batch * tokens * tokens * heads * head) as u64
+    }
+
+    fn backward_flops(&self, forward: u64, _: &[bool]) -> u64 {
+        // Five products for forward's two.
+        forward / 2 * 5
+    }
+
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
+        let s = shape(inputs[0].shape);
+        let (out, lse) = cpu::forward(inputs[0].values, s);
+        let out = Array::new(out, &[s.batch, s.tokens, s.heads * s.head]);
+        (out, vec![Array::new(lse, &[s.batch, s.tokens, s.heads])])
+    }
+
+    fn cpu_backward(&self, inputs: &[View], saved: &[View], grad: View, _: &[bool]) -> Vec<Option<Array>> {
+        let qkv = inputs[0];
+        let made = cpu::backward(qkv.values, saved[0].values, grad.values, shape(qkv.shape));
+        vec![Some(Array::new(made, qkv.shape))]
+    }
 }

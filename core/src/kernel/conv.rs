@@ -66,6 +66,13 @@ impl Conv2d {
 }
 
 impl Kernel for Conv2d {
+    fn flops(&self, shapes: &[Vec<usize>]) -> u64 {
+        let (x, w) = (&shapes[0], &shapes[1]);
+        let Conv { stride, pad, .. } = self.0;
+        let side = |at: usize| (x[at + 2] + pad[at] + pad[at + 2] - w[at + 2]) / stride + 1;
+        2 * (x[0] * side(0) * side(1) * w.iter().product::<usize>()) as u64
+    }
+
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
         let (x, w) = (inputs[0], inputs[1]);
         let g = self.geometry(x, w);

@@ -5,12 +5,37 @@
 
 use burn::tensor::Tensor;
 
+use super::cpu::cosine as cpu;
+use super::op::{Array, Form, Kernel, View, apply2, runs_on};
+
 const MIN_NORM: f64 = 1e-12;
 
 /// Cosine of each row of `f [M, D]` with the same row of `target [M, D]` → `[M]`.
 /// `target` is a constant.
 pub fn cosine_similarity(f: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
-    cosine_similarity_reference(f, target)
+    if runs_on(&f, false) == Form::Cpu {
+        apply2(Cosine, f, target)
+    } else {
+        cosine_similarity_reference(f, target)
+    }
+}
+
+/// Inputs `f` and `target`; saves the lengths of both rows.
+#[derive(Debug)]
+struct Cosine;
+
+impl Kernel for Cosine {
+    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
+        let [f, target] = [inputs[0], inputs[1]];
+        let (cos, norms) = cpu::forward(f.values, target.values, f.shape[1]);
+        (Array::new(cos, &f.shape[..1]), vec![Array::new(norms, &[f.shape[0], 2])])
+    }
+
+    fn cpu_backward(&self, inputs: &[View], saved: &[View], grad: View, _: &[bool]) -> Vec<Option<Array>> {
+        let [f, target] = [inputs[0], inputs[1]];
+        let df = cpu::backward(f.values, target.values, saved[0].values, grad.values, f.shape[1]);
+        vec![Some(Array::new(df, f.shape)), None]
+    }
 }
 
 /// [`cosine_similarity`] in plain tensor operations.

@@ -29,13 +29,25 @@ impl Kernel for GatedResidual {
 
     fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
         let (gate, h) = (inputs[1], inputs[2]);
-        let (dh, dgate) = cpu::backward(h.values, gate.values, grad.values, gate.shape[1]);
-        let dx = wanted[0].then(|| Array::new(grad.values.to_vec(), grad.shape));
-        vec![dx, Some(Array::new(dgate, gate.shape)), Some(Array::new(dh, h.shape))]
+        let [batch, tokens, width] = [grad.shape[0], grad.shape[1], grad.shape[2]];
+        let dgate = wanted[1]
+            .then(|| Array::new(cpu::grad_gate(h.values, grad.values, tokens, width), &[batch, width]));
+        let dh = wanted[2]
+            .then(|| Array::new(cpu::grad_branch(gate.values, grad.values, tokens, width), grad.shape));
+        vec![None, dgate, dh]
+    }
+
+    fn passes(&self, index: usize) -> bool {
+        index == 0
     }
 
     fn keeps(&self, index: usize) -> bool {
         index > 0
+    }
+
+    fn keeps_for(&self, index: usize, wanted: &[bool]) -> bool {
+        // The gate serves the branch's gradient, the branch the gate's.
+        [false, wanted[2], wanted[1]][index]
     }
 }
 

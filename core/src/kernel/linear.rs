@@ -32,6 +32,15 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 struct Linear;
 
 impl Kernel for Linear {
+    fn flops(&self, shapes: &[Vec<usize>]) -> u64 {
+        2 * (shapes[0][0] * shapes[1][0] * shapes[1][1]) as u64
+    }
+
+    fn keeps_for(&self, index: usize, wanted: &[bool]) -> bool {
+        // x serves the weight's gradient, the weight x's; the bias serves none.
+        [wanted[1], wanted[0], false][index]
+    }
+
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
         let (x, w) = (inputs[0], inputs[1]);
         let y = cpu::linear::forward(x.values, w.values, inputs.get(2).map(|b| b.values), x.shape[1]);
@@ -40,9 +49,11 @@ impl Kernel for Linear {
 
     fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
         let (x, w) = (inputs[0], inputs[1]);
-        let [out, inner] = [w.shape[0], w.shape[1]];
-        let dx = || Array::new(cpu::linear::grad_input(grad.values, w.values, inner), x.shape);
-        let dw = || Array::new(cpu::linear::grad_weight(grad.values, x.values, inner), w.shape);
+        let [rows, out] = [grad.shape[0], grad.shape[1]];
+        // Only what a wanted gradient reads was kept.
+        let inner = w.shape.get(1).or(x.shape.get(1)).copied().unwrap_or_default();
+        let dx = || Array::new(cpu::linear::grad_input(grad.values, w.values, inner), &[rows, inner]);
+        let dw = || Array::new(cpu::linear::grad_weight(grad.values, x.values, inner), &[out, inner]);
         let db = || Array::new(cpu::linear::grad_bias(grad.values, out), &[out]);
         let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
         if let Some(&wanted) = wanted.get(2) {

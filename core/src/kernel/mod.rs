@@ -15,9 +15,11 @@ pub mod gate;
 pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
+pub mod mlp;
 pub mod op;
 pub mod optimizer;
 pub mod perceptual;
+pub mod profile;
 pub mod resample;
 
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
@@ -28,3 +30,4 @@ pub use gate::gated_residual;
 pub use group_norm::{GroupNormConfig, group_norm};
 pub use layer_norm::{layer_norm, modulated_layer_norm};
 pub use linear::linear;
+pub use mlp::{Between, mlp};

@@ -17,8 +17,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::wgpu::{CubeBackend, CubeTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Tensor, TensorData};
+
+use super::profile::{self, Operation};
 
 /// A contiguous f32 tensor in host memory, lent to a kernel.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,24 @@ impl Array {
 
 /// One hand-written operation with `inputs` in a fixed order and one output.
 pub trait Kernel: Debug + Send + Sync + 'static {
+    /// What a profile calls it: the name of its type, unless one type does different things.
+    fn name(&self) -> &'static str {
+        let path = std::any::type_name::<Self>();
+        path.rsplit("::").next().unwrap_or(path)
+    }
+
+    /// Floating-point operations of forward for inputs of these `shapes`, where they are worth
+    /// counting; a profile shows GFLOP/s by it.
+    fn flops(&self, _shapes: &[Vec<usize>]) -> u64 {
+        0
+    }
+
+    /// Floating-point operations of backward when forward has `forward`: the first two inputs, data
+    /// and weight, cost as much as forward each.
+    fn backward_flops(&self, forward: u64, wanted: &[bool]) -> u64 {
+        forward * wanted.iter().take(2).filter(|wanted| **wanted).count() as u64
+    }
+
     /// CPU forward: the output, and what backward needs beyond the inputs (statistics, say).
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>);
 
@@ -64,6 +84,18 @@ pub trait Kernel: Debug + Send + Sync + 'static {
     /// Whether backward reads input `index`; what it does not read is freed after forward.
     fn keeps(&self, _index: usize) -> bool {
         true
+    }
+
+    /// Whether backward reads input `index` when only the `wanted` inputs can ask for a gradient: a
+    /// frozen weight needs no input kept for it.
+    fn keeps_for(&self, index: usize, _wanted: &[bool]) -> bool {
+        self.keeps(index)
+    }
+
+    /// Whether the gradient of input `index` is the output's own (a sum's): it is then passed on as it
+    /// is, and backward gives `None` for it.
+    fn passes(&self, _index: usize) -> bool {
+        false
     }
 
     /// Whether [`Kernel::gpu_forward`] and [`Kernel::gpu_backward`] exist.
@@ -85,6 +117,44 @@ pub trait Kernel: Debug + Send + Sync + 'static {
         _wanted: &[bool],
     ) -> Vec<Option<CubeTensor>> {
         unreachable!("{self:?} has no WGSL form")
+    }
+}
+
+/// A plain f32 tensor of the CPU device, read or changed where it lies.
+#[derive(Debug)]
+pub(super) struct Hosted(FlexTensor);
+
+impl Hosted {
+    /// Whether `x` is such a tensor.
+    pub fn holds(x: &Tensor<1>) -> bool {
+        x.dtype() == DType::F32 && matches!(x.device().as_dispatch(), DispatchDevice::Flex(_))
+    }
+
+    /// Takes over `x`, for which [`holds`](Self::holds) is true.
+    pub fn new(x: Tensor<1>) -> Self {
+        match x.try_into_primitive::<Flex>() {
+            Ok(tensor) => Self(contiguous(tensor)),
+            Err(error) => unreachable!("asked for only where it holds: {error:?}"),
+        }
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[f32] {
+        self.0.as_slice::<f32>().unwrap_or(&[])
+    }
+
+    /// The values, to change; copied first if someone else holds them too.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        // A view of a part of a buffer becomes a buffer of its own.
+        if self.0.storage::<f32>().len() != self.0.layout().num_elements() {
+            self.0 = self.0.to_contiguous();
+        }
+        self.0.storage_mut::<f32>()
+    }
+
+    /// The tensor again.
+    pub fn into_tensor(self) -> Tensor<1> {
+        Tensor::from_primitive::<Flex>(self.0)
     }
 }
 
@@ -217,6 +287,9 @@ struct Kept<B: KernelBackend> {
     kernel: Arc<dyn Kernel>,
     inputs: Vec<Option<FloatTensor<B>>>,
     saved: Vec<FloatTensor<B>>,
+    /// Of forward, for profiles.
+    phase: &'static str,
+    flops: u64,
 }
 
 /// The tape's step for a kernel of `N` inputs.
@@ -229,9 +302,18 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Step {
     fn backward(self, ops: Ops<Kept<B>, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let Kept { kernel, inputs, saved } = ops.state;
-        let results = B::backward(kernel.as_ref(), &inputs, &saved, grad, &wanted);
-        for (parent, result) in ops.parents.into_iter().zip(results) {
+        let Kept { kernel, inputs, saved, phase, flops } = ops.state;
+        let flops = kernel.backward_flops(flops, &wanted);
+        let what = Operation { name: kernel.name(), phase: Some(phase), flops };
+        let passed = (0..N).any(|index| kernel.passes(index)).then(|| grad.clone());
+        let read = bytes::<B>([&grad].into_iter().chain(inputs.iter().flatten()).chain(&saved));
+        let results = profile::operation(
+            what,
+            || B::backward(kernel.as_ref(), &inputs, &saved, grad, &wanted),
+            |results| read + bytes::<B>(results.iter().flatten()),
+        );
+        for (index, (parent, result)) in ops.parents.into_iter().zip(results).enumerate() {
+            let result = if kernel.passes(index) { passed.clone() } else { result };
             if let (Some(parent), Some(result)) = (parent, result) {
                 grads.register::<B>(parent.id, result);
             }
@@ -239,108 +321,183 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Step {
     }
 }
 
-/// Runs `kernel` on a backend without a tape.
-fn untaped<B: KernelBackend>(kernel: &Arc<dyn Kernel>, inputs: Vec<FloatTensor<B>>) -> FloatTensor<B> {
-    B::forward(kernel.as_ref(), inputs).0
+/// Bytes of f32 tensors; 0 when nothing is recorded.
+fn bytes<'a, B: KernelBackend>(tensors: impl Iterator<Item = &'a FloatTensor<B>>) -> u64 {
+    if !profile::is_recording() {
+        return 0;
+    }
+    tensors.map(|tensor| 4 * tensor.shape().num_elements() as u64).sum()
 }
 
-/// Runs `kernel` and writes its backward on the tape when any input is tracked.
+/// Output, saved tensors and inputs of `kernel`, and its floating-point operations.
+type Forward<B> = (FloatTensor<B>, Vec<FloatTensor<B>>, Vec<FloatTensor<B>>);
+
+/// Runs `kernel` forward, under the eyes of a profile; also tells its floating-point operations.
+fn forward<B: KernelBackend>(kernel: &dyn Kernel, inputs: Vec<FloatTensor<B>>) -> (Forward<B>, u64) {
+    let flops = if profile::is_recording() {
+        kernel.flops(&inputs.iter().map(|tensor| tensor.shape().to_vec()).collect::<Vec<_>>())
+    } else {
+        0
+    };
+    let what = Operation { name: kernel.name(), phase: None, flops };
+    let made = profile::operation(
+        what,
+        || B::forward(kernel, inputs),
+        |(output, saved, inputs)| bytes::<B>([output].into_iter().chain(saved).chain(inputs)),
+    );
+    (made, flops)
+}
+
+/// Runs `kernel` on a backend without a tape.
+fn untaped<B: KernelBackend>(kernel: &Arc<dyn Kernel>, inputs: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+    forward::<B>(kernel.as_ref(), inputs).0.0
+}
+
+/// Runs `kernel` and writes its backward on the tape when any input is tracked. `on_tape` says which
+/// inputs can be.
 fn taped<B: KernelBackend, C: CheckpointStrategy, const N: usize>(
     kernel: Arc<dyn Kernel>,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
+    on_tape: OnTape,
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes: [NodeGuard; N] = inputs.each_ref().map(|x| x.node());
     let primitives: Vec<_> = inputs.into_iter().map(|x| x.into_primitive()).collect();
     match Backward::<B, N>::prepare::<C>(Step, nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let (output, saved, inputs) = B::forward(kernel.as_ref(), primitives);
-            let inputs = inputs.into_iter().enumerate().map(|(i, x)| kernel.keeps(i).then_some(x)).collect();
-            prep.finish(Kept { kernel, inputs, saved }, output)
+            let ((output, saved, inputs), flops) = forward::<B>(kernel.as_ref(), primitives);
+            let wanted = &on_tape[..N];
+            let keep = |(i, x)| kernel.keeps_for(i, wanted).then_some(x);
+            let inputs = inputs.into_iter().enumerate().map(keep).collect();
+            let phase = profile::current_phase();
+            prep.finish(Kept { kernel, inputs, saved, phase, flops }, output)
         }
         OpsKind::UnTracked(prep) => prep.finish(untaped::<B>(&kernel, primitives)),
     }
+}
+
+/// Most inputs a kernel can have.
+const MAX_INPUTS: usize = 5;
+
+/// Which inputs are on the tape; a constant never asks for a gradient.
+type OnTape = [bool; MAX_INPUTS];
+
+fn is_on_tape<const D: usize>(x: &Tensor<D>) -> bool {
+    matches!(x.device().as_dispatch(), DispatchDevice::Autodiff(_))
 }
 
 /// Routes a kernel to the backend of its inputs, one method per number of inputs.
 #[backend_extension(Cube, Flex, Autodiff)]
 pub trait Routed: Backend {
     /// A kernel of one input.
-    fn apply1(a: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
+    fn apply1(a: FloatTensor<Self>, kernel: Arc<dyn Kernel>, on_tape: OnTape) -> FloatTensor<Self>;
     /// A kernel of two inputs.
-    fn apply2(a: FloatTensor<Self>, b: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
+    fn apply2(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        kernel: Arc<dyn Kernel>,
+        on_tape: OnTape,
+    ) -> FloatTensor<Self>;
     /// A kernel of three inputs.
     fn apply3(
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
         kernel: Arc<dyn Kernel>,
+        on_tape: OnTape,
+    ) -> FloatTensor<Self>;
+    /// A kernel of four inputs.
+    fn apply4(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        kernel: Arc<dyn Kernel>,
+        on_tape: OnTape,
+    ) -> FloatTensor<Self>;
+    /// A kernel of five inputs.
+    fn apply5(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        kernel: Arc<dyn Kernel>,
+        on_tape: OnTape,
     ) -> FloatTensor<Self>;
 }
 
-/// Implements [`Routed`] by `$run` with `[inputs]`.
-macro_rules! routed_by {
-    ($self:ident, |$kernel:ident, $inputs:ident| $run:expr) => {
-        fn apply1(a: FloatTensor<Self>, $kernel: Arc<dyn Kernel>) -> FloatTensor<Self> {
-            let $inputs = [a];
-            $run
-        }
-        fn apply2(a: FloatTensor<Self>, b: FloatTensor<Self>, $kernel: Arc<dyn Kernel>) -> FloatTensor<Self> {
-            let $inputs = [a, b];
-            $run
-        }
-        fn apply3(
-            a: FloatTensor<Self>,
-            b: FloatTensor<Self>,
-            c: FloatTensor<Self>,
+/// One method of [`Routed`] that gives `[inputs]` to `$run`.
+macro_rules! routed {
+    ($method:ident($($input:ident),*), |$kernel:ident, $inputs:ident, $on_tape:ident| $run:expr) => {
+        fn $method(
+            $($input: FloatTensor<Self>,)*
             $kernel: Arc<dyn Kernel>,
+            $on_tape: OnTape,
         ) -> FloatTensor<Self> {
-            let $inputs = [a, b, c];
+            let $inputs = [$($input),*];
             $run
         }
     };
 }
 
+/// Implements [`Routed`] by `$run` with `[inputs]`.
+macro_rules! routed_by {
+    (|$kernel:ident, $inputs:ident, $on_tape:ident| $run:expr) => {
+        routed!(apply1(a), |$kernel, $inputs, $on_tape| $run);
+        routed!(apply2(a, b), |$kernel, $inputs, $on_tape| $run);
+        routed!(apply3(a, b, c), |$kernel, $inputs, $on_tape| $run);
+        routed!(apply4(a, b, c, d), |$kernel, $inputs, $on_tape| $run);
+        routed!(apply5(a, b, c, d, e), |$kernel, $inputs, $on_tape| $run);
+    };
+}
+
 impl Routed for Flex {
-    routed_by!(Flex, |kernel, inputs| untaped::<Flex>(&kernel, inputs.into()));
+    routed_by!(|kernel, inputs, _on_tape| untaped::<Flex>(&kernel, inputs.into()));
 }
 
 impl Routed for CubeBackend {
-    routed_by!(CubeBackend, |kernel, inputs| untaped::<CubeBackend>(&kernel, inputs.into()));
+    routed_by!(|kernel, inputs, _on_tape| untaped::<CubeBackend>(&kernel, inputs.into()));
 }
 
 impl<B: KernelBackend + Routed, C: CheckpointStrategy> Routed for Autodiff<B, C> {
-    routed_by!(Autodiff, |kernel, inputs| taped::<B, C, _>(kernel, inputs));
+    routed_by!(|kernel, inputs, on_tape| taped::<B, C, _>(kernel, inputs, on_tape));
 }
 
-/// Runs a kernel of one input. The caller names the output's rank.
-pub fn apply1<const A: usize, const O: usize>(kernel: impl Kernel, a: Tensor<A>) -> Tensor<O> {
-    Tensor::from_dispatch(<Dispatch as Routed>::apply1(a.into_dispatch(), Arc::new(kernel)))
+/// A public function that runs a kernel of these inputs.
+macro_rules! apply {
+    ($(#[$doc:meta])* $method:ident($($input:ident: $rank:ident),*)) => {
+        $(#[$doc])*
+        pub fn $method<$(const $rank: usize,)* const OUT: usize>(
+            kernel: impl Kernel,
+            $($input: Tensor<$rank>),*
+        ) -> Tensor<OUT> {
+            let mut on_tape = [false; MAX_INPUTS];
+            for (slot, on) in on_tape.iter_mut().zip([$(is_on_tape(&$input)),*]) {
+                *slot = on;
+            }
+            let kernel = Arc::new(kernel);
+            Tensor::from_dispatch(<Dispatch as Routed>::$method($($input.into_dispatch(),)* kernel, on_tape))
+        }
+    };
 }
 
-/// Runs a kernel of two inputs. The caller names the output's rank.
-pub fn apply2<const A: usize, const B: usize, const O: usize>(
-    kernel: impl Kernel,
-    a: Tensor<A>,
-    b: Tensor<B>,
-) -> Tensor<O> {
-    Tensor::from_dispatch(<Dispatch as Routed>::apply2(
-        a.into_dispatch(),
-        b.into_dispatch(),
-        Arc::new(kernel),
-    ))
-}
-
-/// Runs a kernel of three inputs. The caller names the output's rank.
-pub fn apply3<const A: usize, const B: usize, const C: usize, const O: usize>(
-    kernel: impl Kernel,
-    a: Tensor<A>,
-    b: Tensor<B>,
-    c: Tensor<C>,
-) -> Tensor<O> {
-    Tensor::from_dispatch(<Dispatch as Routed>::apply3(
-        a.into_dispatch(),
-        b.into_dispatch(),
-        c.into_dispatch(),
-        Arc::new(kernel),
-    ))
-}
+apply!(
+    /// Runs a kernel of one input. The caller names the output's rank.
+    apply1(a: A)
+);
+apply!(
+    /// Runs a kernel of two inputs. The caller names the output's rank.
+    apply2(a: A, b: B)
+);
+apply!(
+    /// Runs a kernel of three inputs. The caller names the output's rank.
+    apply3(a: A, b: B, c: C)
+);
+apply!(
+    /// Runs a kernel of four inputs. The caller names the output's rank.
+    apply4(a: A, b: B, c: C, d: D)
+);
+apply!(
+    /// Runs a kernel of five inputs. The caller names the output's rank.
+    apply5(a: A, b: B, c: C, d: D, e: E)
+);

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::noise::{Stream, normal, rng};
 use super::solver::{SampleConfig, sample};
+use crate::kernel::profile::phase;
 use crate::sit::Sit;
 use crate::vae::Vae;
 
@@ -34,8 +35,8 @@ impl Sampler<'_> {
             Tensor::from_data(TensorData::new(values, [labels.len(), c, s, s]), self.device)
         };
         let start = noise();
-        let latents = sample(self.sit, start, labels, self.config, |_| noise(), |_| {});
-        self.vae.decode(self.sit.latent_norm.denormalize(latents))
+        let latents = phase("solver", || sample(self.sit, start, labels, self.config, |_| noise(), |_| {}));
+        phase("decode", || self.vae.decode(self.sit.latent_norm.denormalize(latents)))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Integrating the velocity from noise (t = 1) to data (t = 0), with classifier-free guidance
 //! (repae/samplers.py): Euler and Heun for the ODE, Euler–Maruyama for the SDE.
 
+use std::cell::RefCell;
+
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::sit::{Path, Sit};
+use crate::sit::{Path, Schedule, Sit};
 
 /// How the path is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +37,9 @@ pub struct SampleConfig {
 
 /// The sampler at work.
 struct Run<'a> {
-    sit: &'a Sit,
-    labels: &'a [usize],
+    /// The network, its conditioning made ahead: labels first, then as many times "no class".
+    schedule: RefCell<Schedule<'a>>,
+    batch: usize,
     config: SampleConfig,
 }
 
@@ -53,7 +56,7 @@ pub fn sample(
     mut draw: impl FnMut(usize) -> Tensor<4>,
     mut observe: impl FnMut(&Tensor<4>),
 ) -> Tensor<4> {
-    let run = Run { sit, labels, config };
+    let run = Run::new(sit, labels, config);
     let mut x = noise;
     if config.solver == Solver::Sde {
         let times = sde_times(config.steps);
@@ -95,7 +98,20 @@ fn sde_times(steps: usize) -> Vec<f64> {
     times
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(sit: &'a Sit, labels: &[usize], config: SampleConfig) -> Self {
+        let times = match config.solver {
+            Solver::Sde => sde_times(config.steps),
+            _ => (0..=config.steps).map(|i| 1.0 - i as f64 / config.steps as f64).collect(),
+        };
+        // Nothing is evaluated at the last time, t = 0.
+        let times = times[..times.len() - 1].iter().map(|&t| t as f32).collect();
+        let batch = labels.len();
+        let null = sit.config().null_label();
+        let labels: Vec<_> = labels.iter().copied().chain(std::iter::repeat_n(null, batch)).collect();
+        Self { schedule: RefCell::new(Schedule::new(sit, times, &labels)), batch, config }
+    }
+
     fn guided(&self, t: f64) -> bool {
         let (low, high) = self.config.interval;
         self.config.cfg > 1.0 && (low..=high).contains(&t)
@@ -122,15 +138,14 @@ impl Run<'_> {
         guided: bool,
         field: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
     ) -> Tensor<4> {
-        let batch = self.labels.len();
+        let velocity = |x: Tensor<4>| self.schedule.borrow_mut().velocity(x, t as f32);
         if !guided {
-            let v = self.sit.velocity(x.clone(), &vec![t as f32; batch], self.labels);
+            let v = velocity(x.clone());
             return field(x, v);
         }
-        let null = self.sit.config().null_label();
-        let labels: Vec<_> = self.labels.iter().copied().chain(std::iter::repeat_n(null, batch)).collect();
+        let batch = self.batch;
         let both = Tensor::cat(vec![x.clone(), x], 0);
-        let v = self.sit.velocity(both.clone(), &vec![t as f32; 2 * batch], &labels);
+        let v = velocity(both.clone());
         let field = field(both, v);
         let conditional = field.clone().narrow(0, 0, batch);
         let unconditional = field.narrow(0, batch, batch);

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::SitConfig;
-use crate::kernel;
+use crate::kernel::{self, Between};
 use crate::layers::{Init, LayerNorm, Linear};
 use crate::params::{Parameters, Walk};
 
@@ -81,11 +81,21 @@ impl Block {
 
     /// Tokens `[B, N, D]` and `silu(condition) [B, D]` → `[B, N, D]`.
     pub fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
-        let [shift_a, scale_a, gate_a, shift_m, scale_m, gate_m] = chunks(self.modulation.forward(condition));
+        self.modulated(x, self.modulation(condition))
+    }
+
+    /// `silu(condition) [M, D]` → `[M, 6·D]`: shift, scale and gate of both branches.
+    pub fn modulation(&self, condition: Tensor<2>) -> Tensor<2> {
+        self.modulation.forward(condition)
+    }
+
+    /// Tokens `[B, N, D]` and their [`modulation`](Self::modulation) `[B, 6·D]` → `[B, N, D]`.
+    pub fn modulated(&self, x: Tensor<3>, modulation: Tensor<2>) -> Tensor<3> {
+        let [shift_a, scale_a, gate_a, shift_m, scale_m, gate_m] = chunks(modulation);
         let h = kernel::modulated_layer_norm(x.clone(), shift_a, scale_a, EPS);
         let x = kernel::gated_residual(x, gate_a, self.attn.forward(h));
         let h = kernel::modulated_layer_norm(x.clone(), shift_m, scale_m, EPS);
-        let h = self.fc2.forward(kernel::gelu_tanh(self.fc1.forward(h)));
+        let h = kernel::mlp(h, self.fc1.weights(), self.fc2.weights(), Between::GeluTanh);
         kernel::gated_residual(x, gate_m, h)
     }
 }
@@ -116,7 +126,17 @@ impl FinalLayer {
 
     /// Tokens `[B, N, D]` → `[B, N, p·p·C]`.
     pub fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
-        let [shift, scale] = chunks(self.modulation.forward(condition));
+        self.modulated(x, self.modulation(condition))
+    }
+
+    /// `silu(condition) [M, D]` → `[M, 2·D]`: shift and scale.
+    pub fn modulation(&self, condition: Tensor<2>) -> Tensor<2> {
+        self.modulation.forward(condition)
+    }
+
+    /// Tokens `[B, N, D]` and their [`modulation`](Self::modulation) `[B, 2·D]` → `[B, N, p·p·C]`.
+    pub fn modulated(&self, x: Tensor<3>, modulation: Tensor<2>) -> Tensor<3> {
+        let [shift, scale] = chunks(modulation);
         self.linear.forward(kernel::modulated_layer_norm(x, shift, scale, EPS))
     }
 }

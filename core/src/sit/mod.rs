@@ -7,12 +7,14 @@ mod block;
 mod config;
 mod embed;
 mod interpolant;
+mod schedule;
 
 use burn::tensor::{Device, Tensor};
 
 pub use config::{SitConfig, published, published_name};
-pub use embed::{position_table, time_table};
+pub use embed::{FREQUENCIES, position_table, time_table};
 pub use interpolant::{Path, Weighting};
+pub use schedule::Schedule;
 
 use crate::align::Projector;
 use crate::error::Result;
@@ -125,6 +127,31 @@ impl Sit {
         let condition = self.condition(t, labels);
         let tokens = self.run(self.tokens(x_t), &condition, 0..self.config.depth);
         self.unpatch(self.final_layer.forward(tokens, condition))
+    }
+
+    /// The modulations of every block and of the final layer for all `times` and all `labels`:
+    /// each `[times, labels, ..]`.
+    fn modulations(&self, times: &[f32], labels: &[usize]) -> Vec<Tensor<3>> {
+        let (t, y) = (self.t_embedder.forward(times), self.y_embedder.forward(labels));
+        let (rows, width) = ([times.len(), labels.len()], self.config.hidden_size);
+        let condition = t.unsqueeze_dim::<3>(1) + y.unsqueeze_dim::<3>(0); // [T, L, D]
+        let condition = kernel::silu(condition.reshape([rows[0] * rows[1], width]));
+        let blocks = self.blocks.iter().map(|block| block.modulation(condition.clone()));
+        let last = self.final_layer.modulation(condition.clone());
+        let all = blocks.chain([last]).map(|all| {
+            let width = all.dims()[1];
+            all.reshape([rows[0], rows[1], width])
+        });
+        all.collect()
+    }
+
+    /// Velocity of samples whose modulations, one for each block and the final layer, are at hand.
+    fn velocity_modulated(&self, x_t: Tensor<4>, modulations: Vec<Tensor<2>>) -> Tensor<4> {
+        let mut modulations = modulations.into_iter();
+        let blocks = self.blocks.iter().zip(modulations.by_ref());
+        let tokens = blocks.fold(self.tokens(x_t), |x, (block, modulation)| block.modulated(x, modulation));
+        let Some(last) = modulations.next() else { unreachable!("one modulation for each layer") };
+        self.unpatch(self.final_layer.modulated(tokens, last))
     }
 
     /// Tokens `[B, N, D]` after `depth` blocks.

@@ -3,6 +3,7 @@
 
 pub mod batches;
 pub mod cache;
+pub mod cost;
 pub mod draws;
 pub mod ema;
 pub mod open;

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::kernel::optimizer::{self, AdamW, Gate, Slot};
+use crate::kernel::profile;
 use crate::params::{self, Param, Parameters, Role, Walk};
 
 /// Gradients of a model's weights in walk order; `None` where the loss does not reach.
@@ -13,7 +14,7 @@ impl Gradients {
     /// Runs `loss` backwards and collects the gradients of each tracked model in `models`.
     /// Consumes the tape, hence several models at once.
     pub fn of<const K: usize>(loss: Tensor<1>, models: [&mut dyn Parameters; K]) -> [Self; K] {
-        let mut grads = loss.backward();
+        let mut grads = profile::phase("losses", || loss.backward());
         models.map(|model| {
             let mut all = Vec::new();
             let mut collect = |_: &str, param: &mut Param| {

@@ -7,6 +7,7 @@ use super::batches::pictures;
 use super::trainer::Trainer;
 use crate::error::Result;
 use crate::eval::{pca::PcaBasis, psnr};
+use crate::kernel::profile::phase;
 use crate::params::host;
 use crate::run::Rgb8;
 use crate::run::picture::{byte_from_model_value, grid};
@@ -102,7 +103,8 @@ pub fn draw_samples(
     for labels in labels.chunks(SAMPLE_BATCH) {
         let drawn = sampler.draw(all.len() as u64, labels);
         let [_, channels, h, w] = drawn.dims();
-        all.extend(host(drawn).chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
+        let drawn = phase("reads", || host(drawn));
+        all.extend(drawn.chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)));
     }
     all
 }

@@ -19,6 +19,7 @@ use super::teacher_metrics::TeacherMetrics;
 use crate::align::{alignment_losses, mean_of};
 pub use crate::config::{LossWeights, Method};
 use crate::kernel::optimizer::Gate;
+use crate::kernel::profile::phase;
 use crate::latent_norm::LatentStats;
 use crate::params::{self, host};
 use crate::sit::{Path, Sit, SitOutput};
@@ -185,11 +186,11 @@ fn reconstruct(
     (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
 ) -> Reconstruction {
-    let posterior: Posterior = vae.encode(examples.images.clone());
+    let posterior: Posterior = phase("encode", || vae.encode(examples.images.clone()));
     let z = posterior.sample(draws.posterior_noise.clone());
-    let recon = vae.decode(z.clone());
+    let recon = phase("decode", || vae.decode(z.clone()));
     let logits = (context.weights.vae.adversarial != 0.0).then(|| {
-        let (logits, seen) = networks.discriminator.forward(recon.clone());
+        let (logits, seen) = phase("discriminator", || networks.discriminator.forward(recon.clone()));
         if context.counts_frozen_pass {
             outcome.seen.discriminator.push(seen);
         }
@@ -223,10 +224,12 @@ fn autoencoder_pass(
     let mut total = made.loss.total;
     drop(made.recon);
     if context.method.aligns() {
-        let normal = networks.sit.latent_norm.normalize_running(made.z);
-        let x_t = context.path.interpolate(normal, draws.noise.clone(), &draws.time);
-        let projected = networks.sit.project(x_t, &draws.time, &examples.labels);
-        let losses = alignment_losses(projected, &examples.features);
+        let losses = phase("align", || {
+            let normal = networks.sit.latent_norm.normalize_running(made.z);
+            let x_t = context.path.interpolate(normal, draws.noise.clone(), &draws.time);
+            let projected = networks.sit.project(x_t, &draws.time, &examples.labels);
+            alignment_losses(projected, &examples.features)
+        });
         let align = mean_of(&losses);
         outcome.losses.push(("vae_align_loss", align.clone().without_autodiff()));
         outcome.push_each(context.teachers.iter().map(|t| t.vae_align), losses);
@@ -240,8 +243,8 @@ fn autoencoder_pass(
 fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome) {
     let Some(recon) = outcome.recon.clone() else { return };
     let mut discriminator = params::tracked(&networks.discriminator);
-    let (real, seen_real) = discriminator.forward(examples.images.clone());
-    let (fake, seen_fake) = discriminator.forward(recon);
+    let (real, seen_real) = phase("discriminator", || discriminator.forward(examples.images.clone()));
+    let (fake, seen_fake) = phase("discriminator", || discriminator.forward(recon));
     outcome.seen.discriminator.extend([seen_real, seen_fake]);
     let loss = hinge_loss(real.clone(), fake.clone());
     outcome.losses.extend([
@@ -303,7 +306,7 @@ fn transformer_pass(
     } else {
         networks.sit.latent_norm.normalize_running(z)
     };
-    let total = transformer_loss(&sit, normal, context, (examples, draws), outcome);
+    let total = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
     let [grads] = Gradients::of(total, [&mut sit]);
     outcome.sit = Some(grads);
 }
@@ -322,7 +325,7 @@ fn naive_pass(
     outcome.losses.push(("vae_loss", made.loss.total.clone().without_autodiff()));
     let (normal, seen) = networks.sit.latent_norm.normalize_batch(made.z);
     outcome.seen.latent = Some(seen);
-    let sit_loss = transformer_loss(&sit, normal, context, (examples, draws), outcome);
+    let sit_loss = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
     let total = made.loss.total + sit_loss;
     let [vae_grads, sit_grads] = Gradients::of(total, [&mut vae, &mut sit]);
     outcome.vae = Some(vae_grads);

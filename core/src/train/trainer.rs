@@ -23,6 +23,7 @@ use crate::data::{Dataset, Loader};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::kernel::optimizer::Gate;
+use crate::kernel::profile;
 use crate::sit::Sit;
 use crate::vae::Vae;
 use crate::vae::discriminator::Discriminator;
@@ -205,31 +206,34 @@ impl Trainer {
         let micro = self.config.train.accumulate;
         let mut outcome = StepOutcome::default();
         for m in 0..micro {
-            let batch = self.loader.next()?;
-            let examples = self.batches.examples(&batch);
-            let draws = self.draws(self.step * micro as u64 + m as u64, examples.labels.len());
+            let (examples, draws) = profile::phase("data", || {
+                let batch = self.loader.next()?;
+                let examples = self.batches.examples(&batch);
+                let draws = self.draws(self.step * micro as u64 + m as u64, examples.labels.len());
+                Ok::<_, Error>((examples, draws))
+            })?;
             let part = step::run(&self.networks, &self.context, &examples, &draws);
             if m == 0 { outcome = part } else { outcome.add(part) }
         }
         outcome.average(micro);
-        let norms = Norms::of(&outcome);
+        let norms = profile::phase("gradient norms", || Norms::of(&outcome));
         let mut names: Vec<_> = outcome.losses.iter().map(|(name, _)| *name).collect();
         let mut scalars: Vec<_> = outcome.losses.iter().map(|(_, value)| value.clone()).collect();
         names.extend(norms.named().map(|(name, _)| name));
         scalars.extend(norms.named().map(|(_, norm)| norm.clone()));
         self.step += 1;
         if self.reads_each_step {
-            let values = read_scalars(scalars);
+            let values = profile::phase("reads", || read_scalars(scalars));
             let finite = values.iter().all(|v| v.is_finite());
             if finite {
-                self.apply(outcome, norms, &None);
+                profile::phase("optimizer", || self.apply(outcome, norms, &None));
             }
             let values = names.into_iter().zip(values).collect();
             return self.report(vec![StepReport { step: self.step, values, skipped: !finite }]);
         }
         let all = Tensor::cat(scalars, 0);
         let gate = Some(all.clone().is_finite().all());
-        self.apply(outcome, norms, &gate);
+        profile::phase("optimizer", || self.apply(outcome, norms, &gate));
         self.pending.push((self.step, names, all));
         if self.step.is_multiple_of(self.config.train.metrics_every) { self.flush() } else { Ok(Vec::new()) }
     }
@@ -240,7 +244,8 @@ impl Trainer {
     /// After three non-finite steps in a row.
     pub fn flush(&mut self) -> Result<Vec<StepReport>> {
         let pending = std::mem::take(&mut self.pending);
-        let values = read_scalars(pending.iter().map(|(_, _, values)| values.clone()).collect());
+        let pending_values = pending.iter().map(|(_, _, values)| values.clone()).collect();
+        let values = profile::phase("reads", || read_scalars(pending_values));
         let mut values = values.into_iter();
         let reports = pending.into_iter().map(|(step, names, _)| {
             let values: Vec<_> = names.into_iter().zip(values.by_ref()).collect();

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::Posterior;
 use super::discriminator::generator_loss;
 use super::perceptual::{InputRange, Lpips};
+use crate::kernel::profile::phase;
 use crate::kernel::resample::{Filter, resize};
 
 /// Weights of the terms.
@@ -60,10 +61,12 @@ pub fn vae_loss(
     logits_fake: Option<Tensor<4>>,
     weights: VaeLossWeights,
 ) -> VaeLoss {
-    let real = perceptual_features(lpips, x.clone(), input);
-    let fake = perceptual_features(lpips, recon.clone(), input);
+    let perceptual = phase("LPIPS", || {
+        let real = perceptual_features(lpips, x.clone(), input);
+        let fake = perceptual_features(lpips, recon.clone(), input);
+        lpips.distance(&real, fake).mean()
+    });
     let reconstruction = (recon - x).abs().mean();
-    let perceptual = lpips.distance(&real, fake).mean();
     let kl = posterior.kl().mean();
     let adversarial = logits_fake.map(generator_loss);
     let mut total = reconstruction.clone() * weights.reconstruction

@@ -21,22 +21,45 @@ pub enum Activation {
 
 /// `y = f(x)`, same length.
 pub fn forward(x: &[f32], activation: Activation) -> Vec<f32> {
-    match activation {
-        Activation::Silu => map1(x, silu),
-        Activation::GeluTanh => map1(x, gelu),
-        Activation::Relu => map1(x, |_, x| if x < 0.0 { 0.0 } else { x }),
-        Activation::LeakyRelu(slope) => map1(x, move |_, x| if x < 0.0 { slope * x } else { x }),
-    }
+    let mut y = vec![0.0; x.len()];
+    let parts = y.chunks_mut(PART).zip(x.chunks(PART)).collect();
+    each(x.len(), parts, |(y, x)| apply(x, y, activation));
+    y
 }
 
 /// `dx = g · f'(x)`; at a kink the derivative from below, as PyTorch.
 pub fn backward(x: &[f32], g: &[f32], activation: Activation) -> Vec<f32> {
     assert_eq!(x.len(), g.len(), "x and g differ in length");
+    let mut dx = vec![0.0; x.len()];
+    let parts = dx.chunks_mut(PART).zip(x.chunks(PART).zip(g.chunks(PART))).collect();
+    each(x.len(), parts, |(dx, (x, g))| {
+        dx.copy_from_slice(g);
+        apply_backward(x, dx, None, activation);
+    });
+    dx
+}
+
+/// [`forward`] into `y`, on this thread.
+pub fn apply(x: &[f32], y: &mut [f32], activation: Activation) {
     match activation {
-        Activation::Silu => map2(x, g, |fused, x, g| g * silu_slope(fused, x)),
-        Activation::GeluTanh => map2(x, g, |fused, x, g| g * gelu_slope(fused, x)),
-        Activation::Relu => map2(x, g, |_, x, g| if x > 0.0 { g } else { 0.0 }),
-        Activation::LeakyRelu(slope) => map2(x, g, move |_, x, g| if x > 0.0 { g } else { slope * g }),
+        Activation::Silu => map(x, y, silu),
+        Activation::GeluTanh => map(x, y, gelu),
+        Activation::Relu => map(x, y, |_, x| if x < 0.0 { 0.0 } else { x }),
+        Activation::LeakyRelu(slope) => map(x, y, move |_, x| if x < 0.0 { slope * x } else { x }),
+    }
+}
+
+/// [`backward`] in place of `g`, on this thread; also puts `f(x)` into `value` where that is wanted.
+pub fn apply_backward(x: &[f32], g: &mut [f32], value: Option<&mut [f32]>, activation: Activation) {
+    match activation {
+        Activation::Silu => map_back(x, g, |fused, x, g| g * silu_slope(fused, x)),
+        Activation::GeluTanh => map_back(x, g, |fused, x, g| g * gelu_slope(fused, x)),
+        // Chosen, not multiplied: nothing of an infinite g gets through a closed ReLU.
+        Activation::Relu => map_back(x, g, |_, x, g| if x > 0.0 { g } else { 0.0 }),
+        Activation::LeakyRelu(slope) => map_back(x, g, move |_, x, g| if x > 0.0 { g } else { slope * g }),
+    }
+    if let Some(value) = value {
+        apply(x, value, activation);
     }
 }
 
@@ -75,37 +98,27 @@ fn gelu_slope(fused: Fused, x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn map1(x: &[f32], f: impl Fn(Fused, f32) -> f32 + Sync + Send) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
-    let parts = y.chunks_mut(PART).zip(x.chunks(PART)).collect();
-    each(x.len(), parts, |(y, x)| {
-        simd::run(
-            #[inline(always)]
-            |fused| {
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = f(fused, x);
-                }
-            },
-        );
-    });
-    y
+fn map(x: &[f32], y: &mut [f32], f: impl Fn(Fused, f32) -> f32) {
+    simd::run(
+        #[inline(always)]
+        |fused| {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = f(fused, x);
+            }
+        },
+    );
 }
 
 #[inline(always)]
-fn map2(x: &[f32], g: &[f32], f: impl Fn(Fused, f32, f32) -> f32 + Sync + Send) -> Vec<f32> {
-    let mut dx = vec![0.0; x.len()];
-    let parts = dx.chunks_mut(PART).zip(x.chunks(PART).zip(g.chunks(PART))).collect();
-    each(x.len(), parts, |(dx, (x, g))| {
-        simd::run(
-            #[inline(always)]
-            |fused| {
-                for ((dx, &x), &g) in dx.iter_mut().zip(x).zip(g) {
-                    *dx = f(fused, x, g);
-                }
-            },
-        );
-    });
-    dx
+fn map_back(x: &[f32], g: &mut [f32], f: impl Fn(Fused, f32, f32) -> f32) {
+    simd::run(
+        #[inline(always)]
+        |fused| {
+            for (g, &x) in g.iter_mut().zip(x) {
+                *g = f(fused, x, *g);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

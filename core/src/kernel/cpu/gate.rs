@@ -29,32 +29,50 @@ pub fn forward(x: &[f32], h: &[f32], gate: &[f32], d: usize) -> Vec<f32> {
     y
 }
 
-/// Gradients `(dh, dgate)`; that of x is g itself.
+/// The branch's gradient `dh = gate · g`; that of x is g itself.
 ///
 /// # Shapes
-/// h, g [B, N, D], gate [B, D] → [B, N, D], [B, D]
-pub fn backward(h: &[f32], gate: &[f32], g: &[f32], d: usize) -> (Vec<f32>, Vec<f32>) {
+/// gate [B, D], g [B, N, D] → [B, N, D]
+pub fn grad_branch(gate: &[f32], g: &[f32], tokens: usize, d: usize) -> Vec<f32> {
+    assert_eq!(gate.len() * tokens, g.len(), "one gate for each image");
+    let mut dh = vec![0.0; g.len()];
+    let images = dh.chunks_mut(tokens * d).zip(g.chunks(tokens * d)).zip(gate.chunks(d));
+    each(g.len(), images.collect(), |((dh, g), gate)| {
+        simd::run(
+            #[inline(always)]
+            |_| {
+                for (dh, g) in dh.chunks_exact_mut(d).zip(g.chunks_exact(d)) {
+                    for ((dh, &g), &gate) in dh.iter_mut().zip(g).zip(gate) {
+                        *dh = gate * g;
+                    }
+                }
+            },
+        );
+    });
+    dh
+}
+
+/// The gate's gradient `dgate = Σ_n h · g`.
+///
+/// # Shapes
+/// h, g [B, N, D] → [B, D]
+pub fn grad_gate(h: &[f32], g: &[f32], tokens: usize, d: usize) -> Vec<f32> {
     assert_eq!(h.len(), g.len(), "h and g differ in length");
-    let per_image = h.len() / (gate.len() / d);
-    let (mut dh, mut dgate) = (vec![0.0; h.len()], vec![0.0; gate.len()]);
-    let images = dh.chunks_mut(per_image).zip(dgate.chunks_mut(d)).zip(h.chunks(per_image));
-    let images = images.zip(g.chunks(per_image)).zip(gate.chunks(d)).collect();
-    each(h.len(), images, |((((dh, dgate), h), g), gate)| {
+    let mut dgate = vec![0.0; g.len() / tokens];
+    let images = dgate.chunks_mut(d).zip(h.chunks(tokens * d)).zip(g.chunks(tokens * d));
+    each(g.len(), images.collect(), |((dgate, h), g)| {
         simd::run(
             #[inline(always)]
             |fused| {
-                let rows = dh.chunks_exact_mut(d).zip(h.chunks_exact(d)).zip(g.chunks_exact(d));
-                for ((dh, h), g) in rows {
-                    let inputs = h.iter().zip(g).zip(gate);
-                    for ((dh, dgate), ((&h, &g), &gate)) in dh.iter_mut().zip(dgate.iter_mut()).zip(inputs) {
-                        *dh = gate * g;
+                for (h, g) in h.chunks_exact(d).zip(g.chunks_exact(d)) {
+                    for ((dgate, &h), &g) in dgate.iter_mut().zip(h).zip(g) {
                         *dgate = fused.mul_add(h, g, *dgate);
                     }
                 }
             },
         );
     });
-    (dh, dgate)
+    dgate
 }
 
 #[cfg(test)]
@@ -75,10 +93,9 @@ mod tests {
             for i in 0..len {
                 dgate[i / (n * d) * d + i % d] += at(&h, i) * at(&g, i);
             }
-            let (got_dh, got_dgate) = backward(&h, &gate, &g, d);
             assert_close("y", &forward(&x, &h, &gate, d), &y, 1e-6);
-            assert_close("dh", &got_dh, &dh, 1e-6);
-            assert_close("dgate", &got_dgate, &dgate, 2e-6);
+            assert_close("dh", &grad_branch(&gate, &g, n, d), &dh, 1e-6);
+            assert_close("dgate", &grad_gate(&h, &g, n, d), &dgate, 2e-6);
         }
     }
 }

@@ -5,21 +5,40 @@ use super::gemm::{Layout, Threads, product};
 use super::parallel::{cut, each, sum_rows};
 use super::simd;
 
+/// Rows of a task: few enough for all threads to be busy, enough to pay for packing the weights anew.
+const ROWS: usize = 512;
+
+/// Rows of a task, and the threads of its products: rows are shared out, so that fresh memory is first
+/// touched by all threads; where there are few, the threads share one product.
+pub fn shares(rows: usize) -> (usize, Threads) {
+    if rows >= 2 * ROWS { (ROWS, Threads::One) } else { (rows.max(1), Threads::All) }
+}
+
 /// `y = x · wᵀ + b`.
 ///
 /// # Shapes
 /// x [M, K], w [O, K], b [O] → [M, O]
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, k: usize) -> Vec<f32> {
     let (m, o) = (x.len() / k, w.len() / k);
-    let mut y = vec![0.0; m * o];
     if let Some(b) = b {
         assert_eq!(b.len(), o, "bias [O]");
+    }
+    let mut y = vec![0.0; m * o];
+    let (rows, threads) = shares(m);
+    each(m * o, y.chunks_mut(rows * o).zip(x.chunks(rows * k)).collect(), |(y, x)| {
+        rows_forward(y, x, w, b, k, threads);
+    });
+    y
+}
+
+/// [`forward`] of a few rows, into `y`.
+pub fn rows_forward(y: &mut [f32], x: &[f32], w: &[f32], b: Option<&[f32]>, k: usize, threads: Threads) {
+    let o = w.len() / k;
+    if let Some(b) = b {
         y.chunks_exact_mut(o).for_each(|row| row.copy_from_slice(b));
     }
-    let wt = Layout::rows(0, k).transposed();
-    let out = (y.as_mut_slice(), Layout::rows(0, o));
-    product((m, o, k), out, (x, Layout::rows(0, k)), (w, wt), b.is_some(), Threads::All);
-    y
+    let (from, to) = (Layout::rows(0, k), Layout::rows(0, o));
+    product((x.len() / k, o, k), (y, to), (x, from), (w, from.transposed()), b.is_some(), threads);
 }
 
 /// `dx = g · w`.
@@ -30,8 +49,11 @@ pub fn grad_input(g: &[f32], w: &[f32], k: usize) -> Vec<f32> {
     let o = w.len() / k;
     let m = g.len() / o;
     let mut dx = vec![0.0; m * k];
-    let out = (dx.as_mut_slice(), Layout::rows(0, k));
-    product((m, k, o), out, (g, Layout::rows(0, o)), (w, Layout::rows(0, k)), false, Threads::All);
+    let (rows, threads) = shares(m);
+    each(m * k, dx.chunks_mut(rows * k).zip(g.chunks(rows * o)).collect(), |(dx, g)| {
+        let (from, to) = (Layout::rows(0, o), Layout::rows(0, k));
+        product((g.len() / o, k, o), (dx, to), (g, from), (w, to), false, threads);
+    });
     dx
 }
 
@@ -81,7 +103,7 @@ mod tests {
 
     #[test]
     fn forward_and_gradients_agree_with_sums() {
-        for (m, k, o) in [(1, 1, 1), (5, 7, 3), (33, 17, 65), (130, 40, 19)] {
+        for (m, k, o) in [(1, 1, 1), (5, 7, 3), (33, 17, 65), (130, 40, 19), (1100, 9, 33)] {
             let (x, w, b, g) = (values(1, m * k), values(2, o * k), values(3, o), values(4, m * o));
             let at = |v: &[f32], i: usize| f64::from(v[i]);
             let sum = |n: usize, f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>();

@@ -7,11 +7,16 @@
 //! - instruction sets are chosen at run time ([`simd`]); the only unsafe call is the matrix product ([`gemm`]).
 
 pub mod activation;
+pub mod attention;
+pub mod cosine;
 pub mod gate;
 pub mod gemm;
 pub mod im2col;
+pub mod layer_norm;
 pub mod linear;
+pub mod mlp;
 pub mod norm;
+pub mod optimizer;
 mod parallel;
 mod simd;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! How work is cut for the threads: by shape only, never by the number of threads.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
 /// Below this many elements a parallel region costs more than it saves.
@@ -14,6 +16,22 @@ pub fn each<T: Send>(elements: usize, items: Vec<T>, work: impl Fn(T) + Sync + S
     } else {
         items.into_par_iter().with_max_len(1).for_each(work);
     }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `work` this thread's scratch memory, `len` values that hold anything; it is kept for the next.
+pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken, not borrowed: work that waits for other threads may run another task here meanwhile.
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
+    }
+    let result = work(&mut scratch[..len]);
+    SCRATCH.set(scratch);
+    result
 }
 
 /// Cuts `slice` into consecutive parts of the given lengths, which must not exceed it.
@@ -49,6 +67,16 @@ mod tests {
         let parts = cut(&mut x, [2, 0, 3]);
         assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [2, 0, 3]);
         assert_eq!(parts[2], [3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn scratch_is_lent_also_within_itself() {
+        with_scratch(3, |outer| {
+            outer.fill(1.0);
+            with_scratch(5, |inner| inner.fill(2.0));
+            assert_eq!(outer, [1.0; 3]);
+        });
+        with_scratch(2, |again| assert_eq!(again.len(), 2));
     }
 
     #[test]

@@ -102,6 +102,40 @@ pub fn sum1(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     total
 }
 
+/// The largest value; a NaN is passed over.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (body, tail) = x.as_chunks::<LANES>();
+    for chunk in body {
+        for i in 0..LANES {
+            lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(tail) {
+        *lane = if value > *lane { value } else { *lane };
+    }
+    lanes.iter().fold(f32::NEG_INFINITY, |most, &lane| if lane > most { lane } else { most })
+}
+
+/// Replaces every value by `f` of it and adds them up, in `f32`: for rows of a few thousand.
+#[inline(always)]
+pub fn map_sum(x: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (body, tail) = x.as_chunks_mut::<LANES>();
+    for chunk in body {
+        for i in 0..LANES {
+            chunk[i] = f(chunk[i]);
+            lanes[i] += chunk[i];
+        }
+    }
+    for (lane, value) in lanes.iter_mut().zip(tail) {
+        *value = f(*value);
+        *lane += *value;
+    }
+    fold(lanes)
+}
+
 /// `Σ f(xᵢ, yᵢ)`.
 #[inline(always)]
 pub fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
@@ -154,6 +188,17 @@ mod tests {
             assert_eq!(exp(fused, f32::NEG_INFINITY), 0.0);
             assert!(exp(fused, 1000.0) > 2e38);
             assert!(exp(fused, f32::NAN).is_nan());
+        }
+    }
+
+    #[test]
+    fn largest_and_mapped_sum_agree_for_every_length() {
+        for n in [1, 31, 32, 33, 200] {
+            let mut x: Vec<f32> = (0..n).map(|i| ((i * 7) % 13) as f32 - 20.0).collect();
+            assert_eq!(max(&x), x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let want: f32 = x.iter().map(|v| 2.0 * v).sum();
+            assert_eq!(map_sum(&mut x, |v| 2.0 * v), want);
+            assert!(x.iter().all(|v| v % 2.0 == 0.0));
         }
     }
 
