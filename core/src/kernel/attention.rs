@@ -3,11 +3,37 @@
 //! Queries, keys and values stay in the layout their one linear map gives, so nothing is
 //! permuted or copied, and scores are never stored for the whole batch.
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
+
+use super::gpu::attention as gpu;
+use super::op::{Form, Kernel, apply1, runs_on};
 
 /// Attention of `qkv [B, N, 3, H, d]` → `[B, N, H·d]`, scale `d^-½`.
 pub fn attention(qkv: Tensor<5>) -> Tensor<3> {
-    attention_reference(qkv)
+    let served = gpu::serves(qkv.dims()[4]);
+    if runs_on(&qkv, served) == Form::Wgsl { apply1(Attention, qkv) } else { attention_reference(qkv) }
+}
+
+/// Input `qkv`; saves the output and the log of each row's sum of exponentials.
+#[derive(Debug)]
+struct Attention;
+
+impl Kernel for Attention {
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        let (y, lse) = gpu::forward(&inputs[0]);
+        (y.clone(), vec![y, lse])
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        _: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        vec![inputs[0].as_ref().map(|qkv| gpu::backward(qkv, &saved[0], &saved[1], &grad))]
+    }
 }
 
 /// [`attention`] in plain tensor operations.

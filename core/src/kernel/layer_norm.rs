@@ -1,14 +1,23 @@
 //! LayerNorm over the last axis: with its own scale and shift, or modulated per sample
 //! (adaLN, Peebles & Xie 2023): `y = norm(x) (1 + scale_b) + shift_b`.
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
+
+use super::gpu::launch::len;
+use super::gpu::layer_norm as gpu;
+use super::op::{Form, Kernel, apply3, runs_on};
 
 /// Layer norm with learned `gamma` and `beta`.
 ///
 /// # Shapes
 /// `x [.., D]`, `gamma [D]`, `beta [D]` → `[.., D]`.
 pub fn layer_norm<const R: usize>(x: Tensor<R>, gamma: Tensor<1>, beta: Tensor<1>, eps: f32) -> Tensor<R> {
-    layer_norm_reference(x, gamma, beta, eps)
+    if runs_on(&x, true) == Form::Wgsl {
+        apply3(LayerNorm { eps, base: 0.0 }, x, gamma, beta)
+    } else {
+        layer_norm_reference(x, gamma, beta, eps)
+    }
 }
 
 /// [`layer_norm`] in plain tensor operations.
@@ -26,7 +35,54 @@ pub fn layer_norm_reference<const R: usize>(
 /// # Shapes
 /// `x [B, N, D]`, `shift [B, D]`, `scale [B, D]` → `[B, N, D]`.
 pub fn modulated_layer_norm(x: Tensor<3>, shift: Tensor<2>, scale: Tensor<2>, eps: f32) -> Tensor<3> {
-    modulated_layer_norm_reference(x, shift, scale, eps)
+    if runs_on(&x, true) == Form::Wgsl {
+        apply3(LayerNorm { eps, base: 1.0 }, x, scale, shift)
+    } else {
+        modulated_layer_norm_reference(x, shift, scale, eps)
+    }
+}
+
+/// Inputs `x`, `scale` (to which `base` is added) and `shift`; saves mean and 1/σ of each row.
+#[derive(Debug)]
+struct LayerNorm {
+    eps: f32,
+    base: f32,
+}
+
+impl LayerNorm {
+    fn rows(&self, x: &CubeTensor, scale: &CubeTensor) -> gpu::Rows {
+        gpu::Rows { plus: self.base, shared: len(x) / len(scale).max(1), eps: self.eps }
+    }
+}
+
+impl Kernel for LayerNorm {
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        let (x, scale, shift) = (&inputs[0], &inputs[1], &inputs[2]);
+        let (y, stats) = gpu::forward(x, shift, scale, self.rows(x, scale));
+        (y, vec![stats])
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        let [Some(x), Some(scale), _] = inputs else { return Vec::new() };
+        let rows = self.rows(x, scale);
+        let dx = wanted[0].then(|| gpu::grad_input(x, scale, &saved[0], &grad, rows));
+        if !wanted[1] && !wanted[2] {
+            return vec![dx, None, None];
+        }
+        let shape: Vec<usize> = scale.meta.shape().iter().copied().collect();
+        let (dshift, dscale) = gpu::grad_weights(x, &shape, &saved[0], &grad, rows);
+        vec![dx, Some(dscale), Some(dshift)]
+    }
+
+    fn keeps(&self, index: usize) -> bool {
+        index < 2
+    }
 }
 
 /// [`modulated_layer_norm`] in plain tensor operations.

@@ -4,7 +4,11 @@
 //! `p −= lr / (1 − β₁ᵗ) · m / denom`. The clip factor is `min(1, max_norm / (norm + 1e-6))` with
 //! the norm over all gradients together (burn clips each tensor on its own).
 
+use burn::backend::wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use burn::tensor::{Bool, Tensor};
+
+use super::gpu::optimizer as gpu;
+use super::op::{Form, runs_on};
 
 /// What AdamW does in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +53,9 @@ pub fn gated(new: Tensor<1>, old: Tensor<1>, gate: &Gate) -> Tensor<1> {
 /// One AdamW step, number `step` (from 1), with gradients scaled by `clip` (a scalar `[1]`); a shut
 /// gate leaves value and moments as they are.
 pub fn adamw(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>, gate: &Gate) -> Vec<Slot> {
+    if runs_on(clip, true) == Form::Wgsl {
+        return adamw_wgsl(slots, config, step, clip, gate);
+    }
     let one = |slot: Slot| match gate {
         None => adamw_reference(slot, config, step, clip),
         Some(_) => {
@@ -79,6 +86,12 @@ pub fn adamw_reference(slot: Slot, config: AdamW, step: u64, clip: &Tensor<1>) -
 
 /// The Euclidean norm of all `grads` together, a scalar `[1]` on the device.
 pub fn global_norm(grads: &[Tensor<1>]) -> Tensor<1> {
+    if grads.first().is_some_and(|g| runs_on(g, true) == Form::Wgsl) {
+        let all: Vec<_> = grads.iter().cloned().map(readable).collect();
+        if let Some(norm) = gpu::global_norm(&all) {
+            return Tensor::from_primitive::<CubeBackend>(norm);
+        }
+    }
     let squares: Vec<_> = grads.iter().map(|g| g.clone().square().sum()).collect();
     Tensor::cat(squares, 0).sum().sqrt()
 }
@@ -90,9 +103,54 @@ pub fn clip_factor(norm: Tensor<1>, max_norm: f64) -> Tensor<1> {
 
 /// `decay · average + (1 − decay) · value` for every pair; a shut gate leaves the averages.
 pub fn ema(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64, gate: &Gate) -> Vec<Tensor<1>> {
+    if averages.first().is_some_and(|a| runs_on(a, true) == Form::Wgsl) {
+        let pairs: Vec<_> =
+            averages.into_iter().zip(values).map(|(a, v)| (writable(a), readable(v))).collect();
+        gpu::ema(&pairs, decay, gate_values(gate).as_ref());
+        return pairs.into_iter().map(|(a, _)| Tensor::from_primitive::<CubeBackend>(a)).collect();
+    }
     let one = |(average, value): (Tensor<1>, Tensor<1>)| {
         let new = average.clone() * decay + value * (1.0 - decay);
         gated(new, average, gate)
     };
     averages.into_iter().zip(values).map(one).collect()
+}
+
+/// [`adamw`] in few launches, in place.
+fn adamw_wgsl(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>, gate: &Gate) -> Vec<Slot> {
+    let slots: Vec<_> = slots
+        .into_iter()
+        .map(|Slot { value, grad, m, v }| gpu::Slot {
+            value: writable(value),
+            grad: readable(grad),
+            m: writable(m),
+            v: writable(v),
+        })
+        .collect();
+    let steps = i32::try_from(step).unwrap_or(i32::MAX);
+    gpu::adamw(&slots, config, steps, &readable(clip.clone()), gate_values(gate).as_ref());
+    let back = Tensor::from_primitive::<CubeBackend>;
+    slots
+        .into_iter()
+        .map(|s| Slot { value: back(s.value), grad: back(s.grad), m: back(s.m), v: back(s.v) })
+        .collect()
+}
+
+/// The gate as a number for shaders: 0 is shut.
+fn gate_values(gate: &Gate) -> Option<CubeTensor> {
+    gate.as_ref().map(|gate| readable(gate.clone().float()))
+}
+
+/// The buffer behind a tensor on a wgpu device, contiguous.
+fn readable(tensor: Tensor<1>) -> CubeTensor {
+    match tensor.try_into_primitive::<CubeBackend>() {
+        Ok(tensor) => into_contiguous(tensor),
+        Err(error) => unreachable!("the form was chosen by the device: {error:?}"),
+    }
+}
+
+/// The same, nobody else's: copied when others hold it too.
+fn writable(tensor: Tensor<1>) -> CubeTensor {
+    let tensor = readable(tensor);
+    if tensor.handle.can_mut() { tensor } else { tensor.copy() }
 }

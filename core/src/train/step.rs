@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::draws::Draws;
 use super::optim::Gradients;
 use crate::align::alignment_loss;
+use crate::kernel::loss::square_error;
 use crate::kernel::optimizer::Gate;
 use crate::latent_norm::LatentStats;
 use crate::params::{self, host};
@@ -317,7 +318,7 @@ fn transformer_loss(
     let x_t = context.path.interpolate(normal.clone(), draws.noise.clone(), &draws.time);
     let target = context.path.velocity(normal, draws.noise.clone(), &draws.time);
     let SitOutput { velocity, projected } = sit.forward(x_t, &draws.time, &labels);
-    let denoising = (velocity - target).square().mean();
+    let denoising = square_error(velocity, target);
     outcome.losses.push(("denoising_loss", denoising.clone().without_autodiff()));
     let mut total = denoising;
     if context.method.aligns() {

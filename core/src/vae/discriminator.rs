@@ -175,7 +175,5 @@ pub fn generator_loss(logits_fake: Tensor<4>) -> Tensor<1> {
 
 /// Hinge loss `½ (mean relu(1 − D(x)) + mean relu(1 + D(x̂)))`, a scalar `[1]`.
 pub fn hinge_loss(logits_real: Tensor<4>, logits_fake: Tensor<4>) -> Tensor<1> {
-    let real = kernel::relu(logits_real.neg() + 1.0).mean();
-    let fake = kernel::relu(logits_fake + 1.0).mean();
-    (real + fake) * 0.5
+    (kernel::loss::hinge(logits_real, -1.0) + kernel::loss::hinge(logits_fake, 1.0)) * 0.5
 }

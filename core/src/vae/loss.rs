@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::Posterior;
 use super::discriminator::generator_loss;
 use super::perceptual::{InputRange, Lpips};
+use crate::kernel;
 use crate::kernel::resample::{Filter, resize};
 
 /// Weights of the terms.
@@ -62,9 +63,9 @@ pub fn vae_loss(
 ) -> VaeLoss {
     let real = perceptual_features(lpips, x.clone(), input);
     let fake = perceptual_features(lpips, recon.clone(), input);
-    let reconstruction = (recon - x).abs().mean();
+    let reconstruction = kernel::loss::absolute_error(recon, x);
     let perceptual = lpips.distance(&real, fake).mean();
-    let kl = posterior.kl().mean();
+    let kl = kernel::loss::divergence(posterior.mean.clone(), posterior.logvar.clone());
     let adversarial = logits_fake.map(generator_loss);
     let mut total = reconstruction.clone() * weights.reconstruction
         + perceptual.clone() * weights.perceptual
