@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::kernel;
+use crate::kernel::Activation;
 use crate::layers::{Init, Linear};
 use crate::params::{Parameters, Walk};
 
@@ -27,8 +27,8 @@ impl Projector {
     /// `[B, N, hidden]` → `[B, N, features]`.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let [first, second, third] = &self.maps;
-        let h = kernel::silu(first.forward(tokens));
-        third.forward(kernel::silu(second.forward(h)))
+        let h = first.forward_activated(tokens, Activation::Silu);
+        third.forward(second.forward_activated(h, Activation::Silu))
     }
 }
 

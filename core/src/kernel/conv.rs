@@ -80,10 +80,10 @@ impl Kernel for DoubledConv2d {
 
 fn gpu_forward(conv: Conv, up: usize, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
     let (x, weight) = (&inputs[0], &inputs[1]);
-    (gpu::Geometry::new(x, weight, conv, up).forward(x, weight, inputs.get(2)), Vec::new())
+    (gpu::Geometry::new(x, weight, conv, up).forward(x, weight, inputs.get(2), None), Vec::new())
 }
 
-fn gpu_backward(
+pub(super) fn gpu_backward(
     conv: Conv,
     up: usize,
     inputs: &[Option<CubeTensor>],

@@ -6,6 +6,7 @@
 //! wherever the others do not exist. [`op`] is the mechanism that puts a hand-written form on
 //! the tape.
 
+pub mod activated;
 pub mod activation;
 pub mod attention;
 pub mod conv;
@@ -22,6 +23,7 @@ pub mod optimizer;
 pub mod perceptual;
 pub mod resample;
 
+pub use activated::{Activation, conv2d_activated, linear_activated};
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
 pub use attention::attention;
 pub use conv::{Conv, conv2d, conv2d_of_doubled};

@@ -129,7 +129,7 @@ fn adamw_wgsl(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>, gate
         .collect();
     let steps = i32::try_from(step).unwrap_or(i32::MAX);
     gpu::adamw(&slots, config, steps, &readable(clip.clone()), gate_values(gate).as_ref());
-    let back = Tensor::from_primitive::<CubeBackend>;
+    let back = |t: CubeTensor| Tensor::<1>::from_primitive::<CubeBackend>(t);
     slots
         .into_iter()
         .map(|s| Slot { value: back(s.value), grad: back(s.grad), m: back(s.m), v: back(s.v) })

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::SitConfig;
-use crate::kernel;
+use crate::kernel::{self, Activation};
 use crate::layers::{Init, LayerNorm, Linear};
 use crate::params::{Parameters, Walk};
 
@@ -85,7 +85,7 @@ impl Block {
         let h = kernel::modulated_layer_norm(x.clone(), shift_a, scale_a, EPS);
         let x = kernel::gated_residual(x, gate_a, self.attn.forward(h));
         let h = kernel::modulated_layer_norm(x.clone(), shift_m, scale_m, EPS);
-        let h = self.fc2.forward(kernel::gelu_tanh(self.fc1.forward(h)));
+        let h = self.fc2.forward(self.fc1.forward_activated(h, Activation::GeluTanh));
         kernel::gated_residual(x, gate_m, h)
     }
 }

@@ -5,8 +5,9 @@ use burn::backend::wgpu::CubeTensor;
 use super::gemm::{CONV, CONV_INPUT_BACKWARD, CONV_WEIGHT_BACKWARD, Plan, Size};
 use super::launch::{Number, Program, dims, empty};
 use super::linear::added;
-use super::pointwise::nearest_x2_backward;
+use super::pointwise::{nearest_x2_backward, numbered};
 use crate::kernel::Conv;
+use crate::kernel::cpu::activation::Activation;
 
 /// A convolution's geometry.
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +59,26 @@ impl Geometry {
         [("kh", kh as u32), ("kw", kw as u32), ("stride", self.conv.stride as u32), ("up", self.up as u32)]
     }
 
-    /// `[B, O, H', W']` of the input, the weight and, if there is one, the bias.
-    pub fn forward(&self, x: &CubeTensor, weight: &CubeTensor, bias: Option<&CubeTensor>) -> CubeTensor {
+    /// `[B, O, H', W']` of the input, the weight and, if there are any, bias and activation.
+    pub fn forward(
+        &self,
+        x: &CubeTensor,
+        weight: &CubeTensor,
+        bias: Option<&CubeTensor>,
+        activation: Option<Activation>,
+    ) -> CubeTensor {
         let (oh, ow) = self.out();
         let size = Size { m: self.outputs, n: self.batch * oh * ow, k: self.taps() };
         let plan = Plan::new(size, false, x);
         let y = empty(x, &[self.batch, self.outputs, oh, ow]);
+        let (act, slope) = numbered(activation);
         let mut values = self.values().to_vec();
-        values.extend([("a_along_k", 1), ("bias", bias.is_some().into())]);
+        values.extend([("a_along_k", 1), ("bias", bias.is_some().into()), ("act", act)]);
         let mut buffers = vec![x, weight];
         buffers.extend(bias);
         buffers.push(&y);
-        let numbers = self.numbers((self.height, self.width), &plan);
+        let mut numbers = self.numbers((self.height, self.width), &plan);
+        numbers[11] = slope.into();
         plan.program(&CONV, &values).launch(plan.groups, &buffers, &numbers);
         y
     }
@@ -122,6 +131,9 @@ pub(super) fn variants_of(plan: &Plan) -> Vec<Program> {
             }
         }
         all.push(plan.program(&CONV_INPUT_BACKWARD, &window));
+        let mut relu = window.to_vec();
+        relu.extend([("up", 1), ("a_along_k", 1), ("bias", 1), ("act", 3)]);
+        all.push(plan.program(&CONV, &relu));
     }
     all
 }

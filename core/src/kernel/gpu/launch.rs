@@ -163,7 +163,8 @@ fn packed(numbers: &[Number]) -> MetadataBindingInfo {
         })
         .collect();
     words.resize(words.len().next_multiple_of(4), 0);
-    MetadataBindingInfo::custom(bytemuck::pod_collect_to_vec(&words))
+    let pairs = words.as_chunks::<2>().0.iter();
+    MetadataBindingInfo::custom(pairs.map(|pair| bytemuck::cast(*pair)).collect())
 }
 
 /// `n` as a shader counts.

@@ -91,7 +91,7 @@ pub fn grad_weights(
     let parts = rows.div_ceil(stretch);
     let part_shape = if shared { vec![parts, width] } else { shift.to_vec() };
     let (dshift, dscale) = (empty(x, &part_shape), empty(x, &part_shape));
-    let numbers = [(parts * width).into(), width.into(), stretch.into(), rows.into()];
+    let numbers: [Number; 4] = [(parts * width).into(), width.into(), stretch.into(), rows.into()];
     let groups = (parts * width).div_ceil(WG as usize);
     program(&WEIGHTS, 1).launch(groups, &[x, stats, grad, &dshift, &dscale], &numbers);
     if !shared {

@@ -2,7 +2,7 @@
 
 use burn::backend::wgpu::CubeTensor;
 
-use super::launch::{Program, Shader, empty, len, shader};
+use super::launch::{Number, Program, Shader, empty, len, shader};
 use crate::kernel::loss::Term;
 
 static TERMS: Shader = shader!("loss", "workgroup_sum");
@@ -53,7 +53,7 @@ pub fn variants() -> Vec<Program> {
 /// `factor · Σ` of each of `rows` rows of `x`. → `[rows]`
 pub fn row_means(x: &CubeTensor, rows: usize, factor: f32) -> CubeTensor {
     let means = empty(x, &[rows]);
-    let numbers = [rows.into(), (len(x) / rows.max(1)).into(), factor.into()];
+    let numbers: [Number; 3] = [rows.into(), (len(x) / rows.max(1)).into(), factor.into()];
     row_mean_program(false).launch(rows, &[x, &means], &numbers);
     means
 }
@@ -61,7 +61,7 @@ pub fn row_means(x: &CubeTensor, rows: usize, factor: f32) -> CubeTensor {
 /// `√Σx`. → `[1]`
 pub fn root_of_sum(x: &CubeTensor) -> CubeTensor {
     let root = empty(x, &[1]);
-    row_mean_program(true).launch(1, &[x, &root], &[1.into(), len(x).into(), 1.0.into()]);
+    row_mean_program(true).launch(1, &[x, &root], &[1_usize.into(), len(x).into(), 1.0_f32.into()]);
     root
 }
 
@@ -93,7 +93,7 @@ pub fn backward(
     buffers.extend(b);
     buffers.extend([grad, &da]);
     buffers.extend(&db);
-    let numbers = [len(a).into(), slope.into(), factor.into()];
+    let numbers: [Number; 3] = [len(a).into(), slope.into(), factor.into()];
     backward_program(number, db.is_some()).launch(len(a).div_ceil(WG as usize), &buffers, &numbers);
     (da, db)
 }

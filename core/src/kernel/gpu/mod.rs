@@ -3,20 +3,20 @@
 //! [`template`] builds a text from its parts, [`launch`] sends it to the device, [`meter`] counts.
 //! The files beside them hold one kernel each: shape guard, template values, forward and backward.
 
-pub mod attention;
-pub mod conv;
-pub mod cosine;
-pub mod gemm;
+pub(crate) mod attention;
+pub(crate) mod conv;
+pub(crate) mod cosine;
+pub(crate) mod gemm;
 pub mod launch;
-pub mod layer_norm;
-pub mod linear;
-pub mod loss;
+pub(crate) mod layer_norm;
+pub(crate) mod linear;
+pub(crate) mod loss;
 pub mod meter;
-pub mod norm;
-pub mod optimizer;
-pub mod perceptual;
-pub mod pointwise;
-pub mod template;
+pub(crate) mod norm;
+pub(crate) mod optimizer;
+pub(crate) mod perceptual;
+pub(crate) mod pointwise;
+pub(crate) mod template;
 
 use burn::cubecl::Device as CubeDevice;
 use burn::cubecl::device::WgpuDeviceKind;

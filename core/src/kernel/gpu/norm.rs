@@ -33,7 +33,7 @@ fn numbers(x: &CubeTensor, config: GroupNormConfig) -> (usize, [Number; 6]) {
     let channels = c / config.groups;
     let groups = b * config.groups;
     let area = h * w;
-    let numbers = [
+    let numbers: [Number; 6] = [
         groups.into(),
         (channels * area).into(),
         area.into(),
@@ -84,6 +84,6 @@ pub fn column_sums(x: &CubeTensor, sum: &CubeTensor, second: Option<(&CubeTensor
     let mut buffers = vec![x, sum];
     buffers.extend(second.iter().flat_map(|(x2, sum2)| [*x2, *sum2]));
     let groups = (columns + columns2).div_ceil(WIDE as usize);
-    let numbers = [columns.into(), rows.into(), columns2.into()];
+    let numbers: [Number; 3] = [columns.into(), rows.into(), columns2.into()];
     column_sum_program(second.is_some()).launch(groups, &buffers, &numbers);
 }

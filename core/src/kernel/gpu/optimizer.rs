@@ -100,7 +100,7 @@ pub fn global_norm(all: &[CubeTensor]) -> Option<CubeTensor> {
     let mut offset = 0;
     for part in all.chunks(slots(first, 1, 1)) {
         let (spread, groups) = spread(part.iter().map(len));
-        let mut numbers = vec![groups.into(), offset.into()];
+        let mut numbers: Vec<Number> = vec![groups.into(), offset.into()];
         numbers.extend(spread);
         let mut buffers: Vec<_> = part.iter().collect();
         buffers.push(&sums);

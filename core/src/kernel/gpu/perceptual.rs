@@ -2,7 +2,7 @@
 
 use burn::backend::wgpu::CubeTensor;
 
-use super::launch::{Program, Shader, dims, empty, shader};
+use super::launch::{Number, Program, Shader, dims, empty, shader};
 use super::loss::row_means;
 
 static FORWARD: Shader = shader!("layer_distance");
@@ -23,7 +23,7 @@ pub fn forward(a: &CubeTensor, b: &CubeTensor, weight: &CubeTensor) -> (CubeTens
     let [batch, channels, h, w] = dims(b);
     let count = batch * h * w;
     let (by_position, norms) = (empty(b, &[batch, h * w]), empty(b, &[count, 2]));
-    let numbers = [count.into(), (h * w).into(), channels.into()];
+    let numbers: [Number; 3] = [count.into(), (h * w).into(), channels.into()];
     let buffers = [a, b, weight, &by_position, &norms];
     program(&FORWARD).launch(count.div_ceil(WG as usize), &buffers, &numbers);
     (row_means(&by_position, batch, 1.0 / (h * w) as f32), norms)
@@ -38,7 +38,7 @@ pub fn backward(
     let [batch, channels, h, w] = dims(b);
     let count = batch * h * w;
     let db = empty(b, &[batch, channels, h, w]);
-    let numbers = [count.into(), (h * w).into(), channels.into()];
+    let numbers: [Number; 3] = [count.into(), (h * w).into(), channels.into()];
     program(&BACKWARD).launch(count.div_ceil(WG as usize), &[a, b, weight, norms, grad, &db], &numbers);
     db
 }

@@ -2,7 +2,7 @@
 
 use burn::backend::wgpu::CubeTensor;
 
-use super::launch::{Program, Shader, dims, empty, len, shader};
+use super::launch::{Number, Program, Shader, dims, empty, len, shader};
 use crate::kernel::cpu::activation::Activation;
 
 static ACTIVATION: Shader = shader!("activation", "activation");
@@ -69,7 +69,7 @@ pub fn activation_backward(x: &CubeTensor, grad: &CubeTensor, activation: Activa
 pub fn gated_residual(x: &CubeTensor, gate: &CubeTensor, h: &CubeTensor) -> CubeTensor {
     let [b, n, d] = dims(h);
     let y = like(h);
-    let numbers = [(b * n * d).into(), d.into(), (n * d).into()];
+    let numbers: [Number; 3] = [(b * n * d).into(), d.into(), (n * d).into()];
     plain(&GATED).launch(groups(b * n * d), &[x, gate, h, &y], &numbers);
     y
 }
@@ -82,7 +82,7 @@ pub fn gated_residual_backward(
 ) -> (CubeTensor, CubeTensor) {
     let [b, n, d] = dims(h);
     let (dgate, dh) = (empty(h, &[b, d]), like(h));
-    let numbers = [(b * d).into(), d.into(), n.into()];
+    let numbers: [Number; 3] = [(b * d).into(), d.into(), n.into()];
     plain(&GATED_BACKWARD).launch(groups(b * d), &[gate, h, grad, &dgate, &dh], &numbers);
     (dgate, dh)
 }
@@ -91,7 +91,7 @@ pub fn gated_residual_backward(
 pub fn nearest_x2(x: &CubeTensor) -> CubeTensor {
     let [b, c, h, w] = dims(x);
     let y = empty(x, &[b, c, 2 * h, 2 * w]);
-    let numbers = [len(&y).into(), (2 * w).into(), (2 * h).into()];
+    let numbers: [Number; 3] = [len(&y).into(), (2 * w).into(), (2 * h).into()];
     plain(&NEAREST).launch(groups(len(&y)), &[x, &y], &numbers);
     y
 }
