@@ -39,10 +39,8 @@ fn n_size() -> u32 { return info.batch * info.out_height * info.out_width; }
 fn k_size() -> u32 { return info.inputs * KH * KW; }
 
 fn weight_at(m: u32, k: u32) -> f32 {
-    if (m < info.outputs && k < k_size()) {
-        return weight[m * k_size() + k];
-    }
-    return 0.0;
+    let inside = m < info.outputs && k < k_size();
+    return select(0.0, weight[select(0u, m * k_size() + k, inside)], inside);
 }
 
 fn weights_at(m: u32, k: u32) -> vec4<f32> {
@@ -73,10 +71,9 @@ fn x_at(place: Place, i: u32, ky: u32, kx: u32) -> f32 {
     // Below zero wraps to a huge number, which is outside as well.
     let row = place.row + ky - info.top;
     let column = place.column + kx - info.left;
-    if (place.exists && i < info.inputs && row < info.height * UP && column < info.width * UP) {
-        return x[((place.plane + i) * info.height + row / UP) * info.width + column / UP];
-    }
-    return 0.0;
+    let inside = place.exists && i < info.inputs && row < info.height * UP && column < info.width * UP;
+    let at = ((place.plane + i) * info.height + row / UP) * info.width + column / UP;
+    return select(0.0, x[select(0u, at, inside)], inside);
 }
 
 fn load_b(n: u32, k: u32) -> Block {
@@ -85,17 +82,17 @@ fn load_b(n: u32, k: u32) -> Block {
     let p2 = place_of(n + 2u);
     let p3 = place_of(n + 3u);
     var block: Block;
-#for j in four
-    let i{{ j }} = (k + {{ j }}u) / (KH * KW);
-    let ky{{ j }} = (k + {{ j }}u) % (KH * KW) / KW;
-    let kx{{ j }} = (k + {{ j }}u) % KW;
-    block.k{{ j }} = vec4<f32>(
-        x_at(p0, i{{ j }}, ky{{ j }}, kx{{ j }}),
-        x_at(p1, i{{ j }}, ky{{ j }}, kx{{ j }}),
-        x_at(p2, i{{ j }}, ky{{ j }}, kx{{ j }}),
-        x_at(p3, i{{ j }}, ky{{ j }}, kx{{ j }}),
-    );
-#end
+    for (var j = 0u; j < 4u; j++) {
+        let i = (k + j) / (KH * KW);
+        let ky = (k + j) % (KH * KW) / KW;
+        let kx = (k + j) % KW;
+        block[j] = vec4<f32>(
+            x_at(p0, i, ky, kx),
+            x_at(p1, i, ky, kx),
+            x_at(p2, i, ky, kx),
+            x_at(p3, i, ky, kx),
+        );
+    }
     return block;
 }
 

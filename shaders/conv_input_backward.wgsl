@@ -34,10 +34,9 @@ fn n_size() -> u32 { return info.batch * info.height * info.width; }
 fn k_size() -> u32 { return info.outputs * KH * KW; }
 
 fn weight_at(m: u32, k: u32) -> f32 {
-    if (m < info.inputs && k < k_size()) {
-        return weight[(k / (KH * KW) * info.inputs + m) * (KH * KW) + k % (KH * KW)];
-    }
-    return 0.0;
+    let inside = m < info.inputs && k < k_size();
+    let at = (k / (KH * KW) * info.inputs + m) * (KH * KW) + k % (KH * KW);
+    return select(0.0, weight[select(0u, at, inside)], inside);
 }
 
 fn weights_at(m: u32, k: u32) -> vec4<f32> {
@@ -69,11 +68,10 @@ fn grad_at(place: Place, o: u32, ky: u32, kx: u32) -> f32 {
     let whole = row % STRIDE == 0u && column % STRIDE == 0u;
     let inside = row / STRIDE < info.out_height && column / STRIDE < info.out_width;
     // Below zero wraps to a huge number, which is outside as well.
-    if (place.exists && o < info.outputs && whole && inside) {
-        let at = (place.plane + o) * info.out_height + row / STRIDE;
-        return grad[at * info.out_width + column / STRIDE];
-    }
-    return 0.0;
+    let reached = place.exists && o < info.outputs && whole && inside;
+    let line = (place.plane + o) * info.out_height + row / STRIDE;
+    let at = select(0u, line * info.out_width + column / STRIDE, reached);
+    return select(0.0, grad[at], reached);
 }
 
 fn load_b(n: u32, k: u32) -> Block {
@@ -82,17 +80,17 @@ fn load_b(n: u32, k: u32) -> Block {
     let p2 = place_of(n + 2u);
     let p3 = place_of(n + 3u);
     var block: Block;
-#for j in four
-    let o{{ j }} = (k + {{ j }}u) / (KH * KW);
-    let ky{{ j }} = (k + {{ j }}u) % (KH * KW) / KW;
-    let kx{{ j }} = (k + {{ j }}u) % KW;
-    block.k{{ j }} = vec4<f32>(
-        grad_at(p0, o{{ j }}, ky{{ j }}, kx{{ j }}),
-        grad_at(p1, o{{ j }}, ky{{ j }}, kx{{ j }}),
-        grad_at(p2, o{{ j }}, ky{{ j }}, kx{{ j }}),
-        grad_at(p3, o{{ j }}, ky{{ j }}, kx{{ j }}),
-    );
-#end
+    for (var j = 0u; j < 4u; j++) {
+        let o = (k + j) / (KH * KW);
+        let ky = (k + j) % (KH * KW) / KW;
+        let kx = (k + j) % KW;
+        block[j] = vec4<f32>(
+            grad_at(p0, o, ky, kx),
+            grad_at(p1, o, ky, kx),
+            grad_at(p2, o, ky, kx),
+            grad_at(p3, o, ky, kx),
+        );
+    }
     return block;
 }
 

@@ -41,17 +41,22 @@ fn k_size() -> u32 { return info.batch * info.out_height * info.out_width; }
 fn load_a(m: u32, k: u32) -> Block {
     let area = info.out_height * info.out_width;
     var block: Block;
-#for j in four
-    let b{{ j }} = (k + {{ j }}u) / area;
-    let at{{ j }} = (b{{ j }} * info.outputs + m) * area + (k + {{ j }}u) % area;
-    if (b{{ j }} < info.batch) {
-        if (m < info.outputs) { block.k{{ j }}.x = grad[at{{ j }}]; }
-        if (m + 1u < info.outputs) { block.k{{ j }}.y = grad[at{{ j }} + area]; }
-        if (m + 2u < info.outputs) { block.k{{ j }}.z = grad[at{{ j }} + 2u * area]; }
-        if (m + 3u < info.outputs) { block.k{{ j }}.w = grad[at{{ j }} + 3u * area]; }
+    for (var j = 0u; j < 4u; j++) {
+        let b = (k + j) / area;
+        let at = (b * info.outputs + m) * area + (k + j) % area;
+        let exists = b < info.batch;
+        block[j] = vec4<f32>(
+            grad_at(at, exists && m < info.outputs),
+            grad_at(at + area, exists && m + 1u < info.outputs),
+            grad_at(at + 2u * area, exists && m + 2u < info.outputs),
+            grad_at(at + 3u * area, exists && m + 3u < info.outputs),
+        );
     }
-#end
     return block;
+}
+
+fn grad_at(at: u32, exists: bool) -> f32 {
+    return select(0.0, grad[select(0u, at, exists)], exists);
 }
 
 // The tap of column n: input channel and offset in the window.
@@ -65,14 +70,21 @@ fn tap_of(n: u32) -> Tap {
     return Tap(n / (KH * KW), n % (KH * KW) / KW, n % KW);
 }
 
-fn x_at(plane: u32, row: u32, column: u32, tap: Tap) -> f32 {
+// The first value of the window of position k, in padded coordinates.
+struct Window {
+    plane: u32, // b I
+    row: u32,
+    column: u32,
+    exists: bool,
+}
+
+fn x_at(window: Window, tap: Tap) -> f32 {
     // Below zero wraps to a huge number, which is outside as well.
-    let y = row + tap.row - info.top;
-    let x_column = column + tap.column - info.left;
-    if (tap.i < info.inputs && y < info.height * UP && x_column < info.width * UP) {
-        return x[((plane + tap.i) * info.height + y / UP) * info.width + x_column / UP];
-    }
-    return 0.0;
+    let row = window.row + tap.row - info.top;
+    let column = window.column + tap.column - info.left;
+    let inside = window.exists && tap.i < info.inputs && row < info.height * UP && column < info.width * UP;
+    let at = ((window.plane + tap.i) * info.height + row / UP) * info.width + column / UP;
+    return select(0.0, x[select(0u, at, inside)], inside);
 }
 
 fn load_b(n: u32, k: u32) -> Block {
@@ -82,21 +94,14 @@ fn load_b(n: u32, k: u32) -> Block {
     let t2 = tap_of(n + 2u);
     let t3 = tap_of(n + 3u);
     var block: Block;
-#for j in four
-    let b{{ j }} = (k + {{ j }}u) / area;
-    let p{{ j }} = (k + {{ j }}u) % area;
-    let row{{ j }} = p{{ j }} / info.out_width * STRIDE;
-    let column{{ j }} = p{{ j }} % info.out_width * STRIDE;
-    let plane{{ j }} = b{{ j }} * info.inputs;
-    if (b{{ j }} < info.batch) {
-        block.k{{ j }} = vec4<f32>(
-            x_at(plane{{ j }}, row{{ j }}, column{{ j }}, t0),
-            x_at(plane{{ j }}, row{{ j }}, column{{ j }}, t1),
-            x_at(plane{{ j }}, row{{ j }}, column{{ j }}, t2),
-            x_at(plane{{ j }}, row{{ j }}, column{{ j }}, t3),
-        );
+    for (var j = 0u; j < 4u; j++) {
+        let b = (k + j) / area;
+        let p = (k + j) % area;
+        let row = p / info.out_width * STRIDE;
+        let column = p % info.out_width * STRIDE;
+        let window = Window(b * info.inputs, row, column, b < info.batch);
+        block[j] = vec4<f32>(x_at(window, t0), x_at(window, t1), x_at(window, t2), x_at(window, t3));
     }
-#end
     return block;
 }
 

@@ -50,36 +50,46 @@ fn transposed(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> Block {
 
 // Four values of `a` at (row, column..), zeros outside [rows, columns].
 fn a_at(row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
-    var v = vec4<f32>(0.0);
-    if (row < rows && column < columns) {
-        let at = row * columns + column;
+    let at = row * columns + column;
+    let exists = row < rows && column < columns;
 #if vec_1
-        v = a[at / 4u];
+    return select(vec4<f32>(0.0), a[select(0u, at / 4u, exists)], exists);
 #else
-        v.x = a[at];
-        if (column + 1u < columns) { v.y = a[at + 1u]; }
-        if (column + 2u < columns) { v.z = a[at + 2u]; }
-        if (column + 3u < columns) { v.w = a[at + 3u]; }
+    return vec4<f32>(
+        a_one(at, exists),
+        a_one(at + 1u, exists && column + 1u < columns),
+        a_one(at + 2u, exists && column + 2u < columns),
+        a_one(at + 3u, exists && column + 3u < columns),
+    );
 #end
-    }
-    return v;
 }
 
-fn b_at(row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
-    var v = vec4<f32>(0.0);
-    if (row < rows && column < columns) {
-        let at = row * columns + column;
-#if vec_1
-        v = b[at / 4u];
-#else
-        v.x = b[at];
-        if (column + 1u < columns) { v.y = b[at + 1u]; }
-        if (column + 2u < columns) { v.z = b[at + 2u]; }
-        if (column + 3u < columns) { v.w = b[at + 3u]; }
-#end
-    }
-    return v;
+#if vec_0
+fn a_one(at: u32, exists: bool) -> f32 {
+    return select(0.0, a[select(0u, at, exists)], exists);
 }
+#end
+
+fn b_at(row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
+    let at = row * columns + column;
+    let exists = row < rows && column < columns;
+#if vec_1
+    return select(vec4<f32>(0.0), b[select(0u, at / 4u, exists)], exists);
+#else
+    return vec4<f32>(
+        b_one(at, exists),
+        b_one(at + 1u, exists && column + 1u < columns),
+        b_one(at + 2u, exists && column + 2u < columns),
+        b_one(at + 3u, exists && column + 3u < columns),
+    );
+#end
+}
+
+#if vec_0
+fn b_one(at: u32, exists: bool) -> f32 {
+    return select(0.0, b[select(0u, at, exists)], exists);
+}
+#end
 
 fn load_a(m: u32, k: u32) -> Block {
 #if a_along_k_1

@@ -26,7 +26,7 @@ fn fault(text: &str) -> Option<String> {
     };
     for (handle, variable) in module.global_variables.iter() {
         let name = variable.name.clone().unwrap_or_default();
-        if info.get_entry_point(0)[handle].is_empty() {
+        if variable.binding.is_some() && info.get_entry_point(0)[handle].is_empty() {
             return Some(format!("{name} is not used"));
         }
         let both = naga::StorageAccess::LOAD | naga::StorageAccess::STORE;

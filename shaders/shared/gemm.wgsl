@@ -10,12 +10,7 @@
 // Its rows and columns are four wide pieces spread over the tile, so that neighbours read
 // neighbouring vectors. The inner loops are written out when the shader is built.
 // `splits` workgroups share the k of one tile where there are few tiles; each stores its part.
-struct Block {
-    k0: vec4<f32>,
-    k1: vec4<f32>,
-    k2: vec4<f32>,
-    k3: vec4<f32>,
-}
+alias Block = array<vec4<f32>, 4>;
 
 const BM: u32 = {{ bm }}u;
 const BN: u32 = {{ bn }}u;
@@ -40,10 +35,10 @@ fn fill_a(e: u32, m0: u32, k0: u32) {
     let k = e / M4 * 4u;
 #end
     let block = load_a(m0 + 4u * m, k0 + k);
-    tile_a[k * M4 + m] = block.k0;
-    tile_a[(k + 1u) * M4 + m] = block.k1;
-    tile_a[(k + 2u) * M4 + m] = block.k2;
-    tile_a[(k + 3u) * M4 + m] = block.k3;
+    tile_a[k * M4 + m] = block[0];
+    tile_a[(k + 1u) * M4 + m] = block[1];
+    tile_a[(k + 2u) * M4 + m] = block[2];
+    tile_a[(k + 3u) * M4 + m] = block[3];
 }
 
 fn fill_b(e: u32, n0: u32, k0: u32) {
@@ -55,10 +50,10 @@ fn fill_b(e: u32, n0: u32, k0: u32) {
     let k = e / N4 * 4u;
 #end
     let block = load_b(n0 + 4u * n, k0 + k);
-    tile_b[k * N4 + n] = block.k0;
-    tile_b[(k + 1u) * N4 + n] = block.k1;
-    tile_b[(k + 2u) * N4 + n] = block.k2;
-    tile_b[(k + 3u) * N4 + n] = block.k3;
+    tile_b[k * N4 + n] = block[0];
+    tile_b[(k + 1u) * N4 + n] = block[1];
+    tile_b[(k + 2u) * N4 + n] = block[2];
+    tile_b[(k + 3u) * N4 + n] = block[3];
 }
 
 @compute @workgroup_size({{ wg }}, 1, 1)

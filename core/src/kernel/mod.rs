@@ -22,6 +22,7 @@ pub mod op;
 pub mod optimizer;
 pub mod perceptual;
 pub mod resample;
+pub mod screen;
 
 pub use activated::{Activation, conv2d_activated, linear_activated};
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};

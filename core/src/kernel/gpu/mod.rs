@@ -16,6 +16,7 @@ pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod perceptual;
 pub(crate) mod pointwise;
+pub(crate) mod screen;
 pub(crate) mod template;
 
 use burn::cubecl::Device as CubeDevice;
@@ -43,6 +44,7 @@ pub fn variants() -> Vec<launch::Program> {
     all.extend(perceptual::variants());
     all.extend(loss::variants());
     all.extend(optimizer::variants());
+    all.extend(screen::variants());
     all.extend(gemm::variants());
     all
 }

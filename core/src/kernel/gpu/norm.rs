@@ -2,6 +2,7 @@
 
 use burn::backend::wgpu::CubeTensor;
 
+use super::is_software;
 use super::launch::{Number, Program, Shader, dims, empty, shader};
 use crate::kernel::group_norm::GroupNormConfig;
 
@@ -9,13 +10,21 @@ static FORWARD: Shader = shader!("group_norm", "workgroup_sum", "activation");
 static BACKWARD: Shader = shader!("group_norm_backward", "workgroup_sum", "activation");
 static COLUMN_SUM: Shader = shader!("column_sum");
 
-/// Invocations that share a group.
-const WG: u32 = 128;
+/// Invocations that share a group of `size` values: few where a barrier is dear, many where a group is
+/// large and invocations are cheap.
+fn invocations(x: &CubeTensor, size: usize) -> u32 {
+    match size {
+        _ if is_software(&x.device) => 32,
+        0..2048 => 64,
+        _ => 256,
+    }
+}
+
 /// Invocations of the pointwise kernels.
 const WIDE: u32 = 64;
 
-fn program(shader: &'static Shader, silu: bool) -> Program {
-    Program::new(shader, &[("wg", WG), ("act", silu.into())])
+fn program(shader: &'static Shader, silu: bool, wg: u32) -> Program {
+    Program::new(shader, &[("wg", wg), ("act", silu.into())])
 }
 
 fn column_sum_program(two: bool) -> Program {
@@ -23,12 +32,17 @@ fn column_sum_program(two: bool) -> Program {
 }
 
 pub fn variants() -> Vec<Program> {
-    let norms = [false, true].map(|silu| [program(&FORWARD, silu), program(&BACKWARD, silu)]);
-    norms.into_iter().flatten().chain([false, true].map(column_sum_program)).collect()
+    let mut all: Vec<_> = [false, true].map(column_sum_program).into();
+    for silu in [false, true] {
+        for wg in [32, 64, 256] {
+            all.extend([program(&FORWARD, silu, wg), program(&BACKWARD, silu, wg)]);
+        }
+    }
+    all
 }
 
-/// The uniform of both directions.
-fn numbers(x: &CubeTensor, config: GroupNormConfig) -> (usize, [Number; 6]) {
+/// Workgroups, invocations and the uniform of both directions.
+fn shape(x: &CubeTensor, config: GroupNormConfig) -> (usize, u32, [Number; 6]) {
     let [b, c, h, w] = dims(x);
     let channels = c / config.groups;
     let groups = b * config.groups;
@@ -41,7 +55,7 @@ fn numbers(x: &CubeTensor, config: GroupNormConfig) -> (usize, [Number; 6]) {
         config.groups.into(),
         config.eps.into(),
     ];
-    (groups, numbers)
+    (groups, invocations(x, channels * area), numbers)
 }
 
 /// `x [B, C, H, W]` → output, and mean and 1/σ of each group `[B·G, 2]`.
@@ -51,9 +65,9 @@ pub fn forward(
     beta: &CubeTensor,
     config: GroupNormConfig,
 ) -> (CubeTensor, CubeTensor) {
-    let (groups, numbers) = numbers(x, config);
+    let (groups, wg, numbers) = shape(x, config);
     let (y, stats) = (empty(x, &dims::<4>(x)), empty(x, &[groups, 2]));
-    program(&FORWARD, config.silu).launch(groups, &[x, gamma, beta, &y, &stats], &numbers);
+    program(&FORWARD, config.silu, wg).launch(groups, &[x, gamma, beta, &y, &stats], &numbers);
     (y, stats)
 }
 
@@ -64,12 +78,12 @@ pub fn backward(
     grad: &CubeTensor,
     config: GroupNormConfig,
 ) -> [CubeTensor; 3] {
-    let (groups, numbers) = numbers(x, config);
+    let (groups, wg, numbers) = shape(x, config);
     let [b, c, _, _] = dims(x);
     let dx = empty(x, &dims::<4>(x));
     let (by_sample, by_sample2) = (empty(x, &[b, c]), empty(x, &[b, c]));
     let buffers = [x, gamma, beta, stats, grad, &dx, &by_sample, &by_sample2];
-    program(&BACKWARD, config.silu).launch(groups, &buffers, &numbers);
+    program(&BACKWARD, config.silu, wg).launch(groups, &buffers, &numbers);
     let (dgamma, dbeta) = (empty(x, &[c]), empty(x, &[c]));
     column_sums(&by_sample, &dgamma, Some((&by_sample2, &dbeta)));
     [dx, dgamma, dbeta]
