@@ -1,5 +1,5 @@
 //! Every hand-written operation against its reference in plain tensor operations: value and
-//! gradients, odd sizes and single elements, on the CPU.
+//! gradients, odd sizes and single elements, on the CPU and on a software Vulkan adapter.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
 
 mod support;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use support::compare;
 use tandem_core::kernel::{self, Conv, GroupNormConfig};
 use tandem_core::params::host;
@@ -24,9 +24,9 @@ fn values(seed: u32, count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-fn leaf<const D: usize>(seed: u32, shape: [usize; D]) -> Tensor<D> {
+fn leaf<const D: usize>(seed: u32, shape: [usize; D], device: &Device) -> Tensor<D> {
     let data = TensorData::new(values(seed, shape.iter().product()), shape);
-    Tensor::from_data(data, &tandem_core::device::cpu()).autodiff().require_grad()
+    Tensor::from_data(data, device).autodiff().require_grad()
 }
 
 /// Compares `ours` and `reference` of three leaves: outputs, and gradients of a weighted sum.
@@ -36,17 +36,26 @@ fn agree<const A: usize, const B: usize, const C: usize, const O: usize>(
     ours: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<O>,
     reference: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<O>,
 ) {
-    let run = |f: &dyn Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<O>| {
-        let (a, b, c) = (leaf(1, shapes.0), leaf(2, shapes.1), leaf(3, shapes.2));
+    let run = |f: &dyn Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<O>, device: &Device| {
+        let (a, b, c) = (leaf(1, shapes.0, device), leaf(2, shapes.1, device), leaf(3, shapes.2, device));
         let y = f(a.clone(), b.clone(), c.clone());
-        let weights = leaf(4, y.dims()).without_autodiff();
+        let weights = leaf(4, y.dims(), device).without_autodiff();
         let grads = (y.clone() * weights).sum().backward();
-        [host(y), host(a.grad(&grads).unwrap()), host(b.grad(&grads).unwrap()), host(c.grad(&grads).unwrap())]
+        let grad = |g: Option<Vec<f32>>| g.unwrap_or_default();
+        let (da, db, dc) = (a.grad(&grads).map(host), b.grad(&grads).map(host), c.grad(&grads).map(host));
+        [host(y), grad(da), grad(db), grad(dc)]
     };
-    let (mine, theirs) = (run(&ours), run(&reference));
-    for ((part, mine), theirs) in ["y", "da", "db", "dc"].iter().zip(mine).zip(theirs) {
-        let scale = theirs.iter().fold(1.0f32, |m, v| m.max(v.abs()));
-        compare(&format!("{what}: {part}"), &mine, &theirs, 2e-5 * scale);
+    let theirs = run(&reference, &tandem_core::device::cpu());
+    for (name, device) in support::devices() {
+        let mine = run(&ours, &device);
+        for ((part, mine), theirs) in ["y", "da", "db", "dc"].iter().zip(mine).zip(&theirs) {
+            // A constant has no gradient in a kernel; the reference gives it one.
+            if mine.is_empty() && *part != "y" {
+                continue;
+            }
+            let scale = theirs.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+            compare(&format!("{name}, {what}: {part}"), &mine, theirs, 2e-5 * scale);
+        }
     }
 }
 
@@ -246,5 +255,299 @@ fn activations_pointwise() {
                 sum(silu_reference(a), gelu_tanh_reference(b), leaky_relu_reference(c, 0.2))
             },
         );
+    }
+}
+
+#[test]
+fn layer_norms_modulated_and_with_weights() {
+    for shape in [[1, 1, 1], [3, 5, 7], [2, 70, 130]] {
+        let [b, _, d] = shape;
+        agree(
+            &format!("modulated, {shape:?}"),
+            (shape, [b, d], [b, d]),
+            |x, shift, scale| kernel::modulated_layer_norm(x, shift, scale, 1e-3),
+            |x, shift, scale| kernel::layer_norm::modulated_layer_norm_reference(x, shift, scale, 1e-3),
+        );
+        agree(
+            &format!("with weights, {shape:?}"),
+            (shape, [d], [d]),
+            |x, gamma, beta| kernel::layer_norm(x, gamma, beta, 1e-3),
+            |x, gamma, beta| kernel::layer_norm::layer_norm_reference(x, gamma, beta, 1e-3),
+        );
+    }
+}
+
+#[test]
+fn attention_of_heads() {
+    for (b, n, h, d) in [(1, 1, 1, 4), (2, 5, 3, 8), (1, 70, 2, 64), (1, 33, 1, 72), (1, 6, 1, 6)] {
+        agree(
+            &format!("{b} x {n} tokens, {h} heads of {d}"),
+            ([b, n, 3, h, d], [1], [1]),
+            |qkv, p, q| kernel::attention(qkv) + (p + q).unsqueeze::<3>(),
+            |qkv, p, q| kernel::attention::attention_reference(qkv) + (p + q).unsqueeze::<3>(),
+        );
+    }
+}
+
+#[test]
+fn cosine_of_rows() {
+    for shape in [[1, 1], [7, 5], [3, 130]] {
+        let [rows, _] = shape;
+        agree(
+            &format!("{shape:?}"),
+            (shape, shape, [rows]),
+            |f, t, g| kernel::cosine_similarity(f, t) * g,
+            |f, t, g| kernel::cosine::cosine_similarity_reference(f, t) * g,
+        );
+    }
+}
+
+#[test]
+fn perceptual_distance_of_a_layer() {
+    use kernel::perceptual::{layer_distance, layer_distance_reference};
+    for shape in [[1, 1, 1, 1], [2, 5, 3, 4], [3, 17, 9, 9]] {
+        let c = shape[1];
+        agree(&format!("{shape:?}"), (shape, shape, [c]), layer_distance, layer_distance_reference);
+    }
+}
+
+#[test]
+fn convolution_of_a_doubled_picture() {
+    use kernel::resample::nearest_x2_reference;
+    for (shape, out, size, conv) in [
+        ([2, 3, 5, 4], 5, 3, Conv::new(1, 1)),
+        ([1, 2, 1, 1], 3, 3, Conv::new(1, 1)),
+        ([1, 4, 9, 9], 17, 3, Conv::new(1, 1)),
+    ] {
+        agree(
+            &format!("{shape:?} doubled -> {out}"),
+            (shape, [out, shape[1], size, size], [out]),
+            |x, w, b| kernel::conv2d_of_doubled(x, w, Some(b), conv),
+            |x, w, b| kernel::conv::conv2d_reference(nearest_x2_reference(x), w, Some(b), conv),
+        );
+    }
+}
+
+#[test]
+fn nearest_doubling() {
+    use kernel::resample::{nearest_x2, nearest_x2_reference};
+    for shape in [[1, 1, 1, 1], [2, 3, 5, 7]] {
+        agree(
+            &format!("{shape:?}"),
+            (shape, [1], [1]),
+            |x, p, q| nearest_x2(x) + (p + q).unsqueeze::<4>(),
+            |x, p, q| nearest_x2_reference(x) + (p + q).unsqueeze::<4>(),
+        );
+    }
+}
+
+#[test]
+fn losses_that_end_as_a_number() {
+    for shape in [[1, 1], [7, 5], [40, 1025]] {
+        agree(
+            &format!("{shape:?}"),
+            (shape, shape, shape),
+            |a, b, c| {
+                let errors = kernel::loss::absolute_error(a.clone(), b.clone())
+                    + kernel::loss::square_error(a.clone(), c.clone());
+                errors + kernel::loss::hinge(b, -1.0) + kernel::loss::divergence(a, c)
+            },
+            |a, b, c| {
+                let errors = (a.clone() - b.clone()).abs().mean() + (a.clone() - c.clone()).square().mean();
+                let hinge = kernel::activation::relu((b * -1.0) + 1.0).mean();
+                let rows = a.dims()[0] as f32;
+                let divergence = (a.square() + c.clone().exp() - 1.0 - c).sum() * (0.5 / rows);
+                errors + hinge + divergence
+            },
+        );
+    }
+}
+
+#[test]
+fn more_workgroups_than_one_dimension_holds() {
+    let count = 65_536 * 64 + 5;
+    agree(
+        &format!("{count} values"),
+        ([count], [1], [1]),
+        |a, b, c| kernel::silu(a) + (b + c),
+        |a, b, c| kernel::activation::silu_reference(a) + (b + c),
+    );
+}
+
+/// Compares the gradient of `f` at a leaf of `shape` with central differences, on all devices.
+fn differences_agree<const A: usize, const O: usize>(
+    what: &str,
+    shape: [usize; A],
+    f: impl Fn(Tensor<A>) -> Tensor<O>,
+) {
+    const STEP: f32 = 1e-2;
+    for (name, device) in support::devices() {
+        let point = values(1, shape.iter().product());
+        let at = |values: Vec<f32>| Tensor::<A>::from_data(TensorData::new(values, shape), &device);
+        let loss = |y: Tensor<O>| {
+            let weights = leaf(4, y.dims(), &device).without_autodiff();
+            (y * weights).sum()
+        };
+        let x = at(point.clone()).autodiff().require_grad();
+        let gradient = host(x.grad(&loss(f(x.clone())).backward()).unwrap());
+        let differences: Vec<f32> = (0..point.len())
+            .map(|i| {
+                let moved = |by: f32| {
+                    let mut values = point.clone();
+                    values[i] += by;
+                    host(loss(f(at(values))))[0]
+                };
+                (moved(STEP) - moved(-STEP)) / (2.0 * STEP)
+            })
+            .collect();
+        let scale = differences.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+        compare(&format!("{name}, {what}"), &gradient, &differences, 5e-3 * scale);
+    }
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    let constant = |seed, shape: [usize; 2]| values(seed, shape[0] * shape[1]);
+    let like = |x: &Tensor<2>, seed: u32| {
+        let data = TensorData::new(constant(seed, x.dims()), x.dims());
+        Tensor::<2>::from_data(data, &x.device().without_autodiff())
+    };
+    differences_agree("silu", [7], kernel::silu);
+    differences_agree("gelu", [7], kernel::gelu_tanh);
+    differences_agree("attention", [1, 3, 3, 1, 4], kernel::attention);
+    differences_agree("cosine", [3, 5], |f| {
+        let target = like(&f, 2);
+        kernel::cosine_similarity(f, target)
+    });
+    differences_agree("square error", [3, 5], |a| {
+        let b = like(&a, 2);
+        kernel::loss::square_error(a, b)
+    });
+    differences_agree("divergence", [3, 5], |a| kernel::loss::divergence(a.clone(), a));
+    differences_agree("linear with SiLU", [3, 5], |x| {
+        let weight = like(&x, 2);
+        let bias = weight.clone().sum_dim(1).reshape([3]);
+        kernel::linear_activated(x, weight, bias, kernel::Activation::Silu)
+    });
+    differences_agree("layer norm", [3, 5], |x| {
+        let row = like(&x, 2).narrow(0, 0, 1).reshape([5]);
+        kernel::layer_norm(x, row.clone(), row, 1e-1)
+    });
+    differences_agree("group norm", [1, 4, 2, 2], |x| {
+        let row = Tensor::<1>::ones([4], &x.device().without_autodiff());
+        kernel::group_norm(x, row.clone(), row, GroupNormConfig { groups: 2, eps: 1e-1, silu: true })
+    });
+    differences_agree("convolution", [1, 2, 4, 3], |x| {
+        let weight = Tensor::<4>::ones([2, 2, 3, 3], &x.device().without_autodiff());
+        kernel::conv2d(x, weight, None, Conv::new(1, 1))
+    });
+}
+
+#[test]
+fn activations_at_the_end_of_products() {
+    use kernel::Activation;
+    use kernel::activated::activate;
+    for activation in [Activation::Silu, Activation::GeluTanh, Activation::Relu, Activation::LeakyRelu(0.2)] {
+        agree(
+            &format!("linear, {activation:?}"),
+            ([7, 5], [9, 5], [9]),
+            |x, w, b| kernel::linear_activated(x, w, b, activation),
+            |x, w, b| activate(kernel::linear::linear_reference(x, w, Some(b)), activation),
+        );
+        let conv = Conv::new(2, 1);
+        agree(
+            &format!("convolution, {activation:?}"),
+            ([2, 3, 5, 6], [4, 3, 3, 3], [4]),
+            |x, w, b| kernel::conv2d_activated(x, w, b, conv, activation),
+            |x, w, b| activate(kernel::conv::conv2d_reference(x, w, Some(b), conv), activation),
+        );
+    }
+}
+
+#[test]
+fn optimizer_of_many_weights() {
+    use kernel::optimizer::{AdamW, Slot, adamw, adamw_reference, clip_factor, ema, global_norm};
+    let config = AdamW { lr: 1e-2, betas: (0.9, 0.99), eps: 1e-8, weight_decay: 0.1 };
+    // More weights than any launch takes, none, one and many workgroups long.
+    let sizes: Vec<usize> = (0..40).map(|i| [1, 7, 1024, 3001][i % 4]).collect();
+    for (name, device) in support::devices() {
+        let flat = |seed: usize, n: usize| leaf(seed as u32, [n], &device).without_autodiff();
+        let slots = || -> Vec<Slot> {
+            let slot = |(i, &n): (usize, &usize)| Slot {
+                value: flat(i, n),
+                grad: flat(i + 50, n),
+                m: flat(i + 100, n),
+                v: flat(i + 150, n).square(),
+            };
+            sizes.iter().enumerate().map(slot).collect()
+        };
+        let grads: Vec<_> = slots().into_iter().map(|s| s.grad).collect();
+        let squares: f64 = grads.iter().flat_map(|g| host(g.clone())).map(|v| f64::from(v).powi(2)).sum();
+        let norm = global_norm(&grads);
+        compare(
+            &format!("{name}: norm"),
+            &host(norm.clone()),
+            &[squares.sqrt() as f32],
+            1e-5 * squares.sqrt() as f32,
+        );
+        let clip = clip_factor(norm, 1.0);
+        for open in [None, Some(true), Some(false)] {
+            let gate = open.map(|open| clip.clone().greater_scalar(if open { -1.0 } else { 1e9 }));
+            let (before, held) = (slots(), slots());
+            let shared = held.clone();
+            let after = adamw(held, config, 3, &clip, &gate);
+            for (i, (after, before)) in after.iter().zip(&before).enumerate() {
+                let wanted = match open {
+                    Some(false) => before.clone(),
+                    _ => adamw_reference(before.clone(), config, 3, &clip),
+                };
+                for (what, ours, wanted) in [
+                    ("value", &after.value, wanted.value),
+                    ("m", &after.m, wanted.m),
+                    ("v", &after.v, wanted.v),
+                ] {
+                    let what = format!("{name}: gate {open:?}, weight {i}, {what}");
+                    compare(&what, &host(ours.clone()), &host(wanted), 2e-6);
+                }
+                assert_eq!(
+                    host(shared[i].value.clone()),
+                    host(before.value.clone()),
+                    "a shared weight changed"
+                );
+            }
+            let averages: Vec<_> = before.iter().map(|s| s.m.clone()).collect();
+            let now = after.iter().map(|s| s.value.clone()).collect();
+            for (i, moved) in ema(averages.clone(), now, 0.9, &gate).into_iter().enumerate() {
+                let blend = averages[i].clone() * 0.9 + after[i].value.clone() * 0.1;
+                let wanted = if open == Some(false) { averages[i].clone() } else { blend };
+                compare(&format!("{name}: gate {open:?}, average {i}"), &host(moved), &host(wanted), 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn pixels_of_pictures_and_latents() {
+    use kernel::screen::{Projection, projected_rgba, projected_rgba_reference, rgba, rgba_reference};
+    let bytes = |pixels: Vec<u8>| pixels.into_iter().map(f32::from).collect::<Vec<_>>();
+    let (x, z) = (
+        leaf(1, [2, 3, 5, 7], &tandem_core::device::cpu()),
+        leaf(2, [3, 4, 1, 3], &tandem_core::device::cpu()),
+    );
+    let directions = values(3, 16);
+    let projection = Projection {
+        mean: &directions[..4],
+        components: [&directions[4..8], &directions[8..12], &directions[12..]],
+        low: [-1.0, 0.0, 1.0],
+        high: [2.0, 0.5, 1.0],
+    };
+    let (pictures, colours) =
+        (bytes(rgba_reference(x.clone())), bytes(projected_rgba_reference(z.clone(), &projection)));
+    assert_eq!(&colours[2..4], &[128.0, 255.0], "no range is mid grey, alpha is full");
+    for (name, device) in support::devices() {
+        let (x, z) = (leaf(1, x.dims(), &device), leaf(2, z.dims(), &device));
+        // A value between two bytes may round either way.
+        compare(&format!("{name}: pictures"), &bytes(rgba(x)), &pictures, 1.0);
+        compare(&format!("{name}: latents"), &bytes(projected_rgba(z, &projection)), &colours, 1.0);
     }
 }

@@ -3,14 +3,20 @@
 //! Queries, keys and values stay in the layout their one linear map gives, so nothing is
 //! permuted or copied, and scores are never stored: backward makes them anew.
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::attention::{self as cpu, Shape};
+use super::gpu::attention as gpu;
 use super::op::{Array, Form, Kernel, View, apply1, runs_on};
 
 /// Attention of `qkv [B, N, 3, H, d]` → `[B, N, H·d]`, scale `d^-½`.
 pub fn attention(qkv: Tensor<5>) -> Tensor<3> {
-    if runs_on(&qkv, false) == Form::Cpu { apply1(Attention, qkv) } else { attention_reference(qkv) }
+    let served = gpu::serves(qkv.dims()[4]);
+    match runs_on(&qkv, served) {
+        Form::Reference => attention_reference(qkv),
+        Form::Cpu | Form::Wgsl => apply1(Attention, qkv),
+    }
 }
 
 /// [`attention`] in plain tensor operations.
@@ -25,7 +31,7 @@ pub fn attention_reference(qkv: Tensor<5>) -> Tensor<3> {
     weights.matmul(v).swap_dims(1, 2).reshape([b, n, h * d])
 }
 
-/// Input `qkv`; saves the logarithm of each softmax's sum.
+/// Input `qkv`; saves the logarithm of each softmax's sum (and the output, on a GPU).
 #[derive(Debug)]
 struct Attention;
 
@@ -55,5 +61,20 @@ impl Kernel for Attention {
         let qkv = inputs[0];
         let made = cpu::backward(qkv.values, saved[0].values, grad.values, shape(qkv.shape));
         vec![Some(Array::new(made, qkv.shape))]
+    }
+
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        let (y, lse) = gpu::forward(&inputs[0]);
+        (y.clone(), vec![y, lse])
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        _: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        vec![inputs[0].as_ref().map(|qkv| gpu::backward(qkv, &saved[0], &saved[1], &grad))]
     }
 }

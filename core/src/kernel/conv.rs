@@ -1,10 +1,13 @@
 //! 2-D convolution in NCHW with PyTorch's weight layout `[O, I, kh, kw]`.
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 
 use super::cpu::im2col::{self, Geometry};
+use super::gpu::conv as gpu;
 use super::op::{Array, Form, Kernel, View, apply2, apply3, runs_on};
+use super::resample::nearest_x2;
 
 /// Stride and padding of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +37,68 @@ impl Conv {
 /// # Shapes
 /// `x [B, I, H, W]`, `weight [O, I / groups, kh, kw]`, `bias [O]` → `[B, O, H', W']`.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: Conv) -> Tensor<4> {
-    let form = if conv.groups == 1 { runs_on(&x, false) } else { Form::Reference };
+    let form = if conv.groups == 1 { runs_on(&x, true) } else { Form::Reference };
     match (form, bias) {
-        (Form::Cpu, Some(bias)) => apply3(Conv2d(conv), x, weight, bias),
-        (Form::Cpu, None) => apply2(Conv2d(conv), x, weight),
-        (_, bias) => conv2d_reference(x, weight, bias, conv),
+        (Form::Reference, bias) => conv2d_reference(x, weight, bias, conv),
+        (_, Some(bias)) => apply3(Conv2d(conv), x, weight, bias),
+        (_, None) => apply2(Conv2d(conv), x, weight),
     }
+}
+
+/// Convolution of `x` with every pixel made a 2×2 square first (nearest ×2). On a GPU the doubled
+/// picture is never written.
+///
+/// # Shapes
+/// `x [B, I, H, W]`, `weight [O, I, kh, kw]`, `bias [O]` → `[B, O, H', W']`, of a picture `2H × 2W`.
+pub fn conv2d_of_doubled(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: Conv) -> Tensor<4> {
+    match (runs_on(&x, conv.groups == 1), bias) {
+        (Form::Wgsl, Some(bias)) => apply3(DoubledConv2d(conv), x, weight, bias),
+        (Form::Wgsl, None) => apply2(DoubledConv2d(conv), x, weight),
+        (_, bias) => conv2d(nearest_x2(x), weight, bias, conv),
+    }
+}
+
+/// [`Conv2d`] reading its input through nearest ×2.
+#[derive(Debug)]
+struct DoubledConv2d(Conv);
+
+impl Kernel for DoubledConv2d {
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        gpu_forward(self.0, 2, inputs)
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        _: &[CubeTensor],
+        grad: CubeTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        gpu_backward(self.0, 2, inputs, &grad, wanted)
+    }
+}
+
+fn gpu_forward(conv: Conv, up: usize, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+    let (x, weight) = (&inputs[0], &inputs[1]);
+    (gpu::Geometry::new(x, weight, conv, up).forward(x, weight, inputs.get(2), None), Vec::new())
+}
+
+pub(super) fn gpu_backward(
+    conv: Conv,
+    up: usize,
+    inputs: &[Option<CubeTensor>],
+    grad: &CubeTensor,
+    wanted: &[bool],
+) -> Vec<Option<CubeTensor>> {
+    let [Some(x), Some(weight), ..] = inputs else { return Vec::new() };
+    let geometry = gpu::Geometry::new(x, weight, conv, up);
+    let dx = wanted[0].then(|| geometry.grad_input(grad, weight));
+    let wants_bias = wanted.get(2).copied().unwrap_or(false);
+    if !wanted[1] && !wants_bias {
+        return vec![dx, None, None];
+    }
+    let (dw, db) = geometry.grad_weight(grad, x, wants_bias);
+    vec![dx, Some(dw), db]
 }
 
 /// Inputs `x`, `weight` and, if there are three, `bias`.
@@ -91,6 +150,20 @@ impl Kernel for Conv2d {
             grads.push(wanted.then(db));
         }
         grads
+    }
+
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        gpu_forward(self.0, 1, inputs)
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        _: &[CubeTensor],
+        grad: CubeTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        gpu_backward(self.0, 1, inputs, &grad, wanted)
     }
 }
 

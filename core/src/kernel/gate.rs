@@ -1,8 +1,10 @@
 //! Gated residual `y = x + gate_b · h`, the way a SiT block adds its branches (adaLN-zero).
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::gate as cpu;
+use super::gpu::pointwise as gpu;
 use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 
 /// `x + gate · h`, one gate vector for each sample.
@@ -10,10 +12,10 @@ use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 /// # Shapes
 /// `x [B, N, D]`, `gate [B, D]`, `h [B, N, D]` → `[B, N, D]`.
 pub fn gated_residual(x: Tensor<3>, gate: Tensor<2>, h: Tensor<3>) -> Tensor<3> {
-    if runs_on(&h, false) == Form::Cpu {
-        apply3(GatedResidual, x, gate, h)
-    } else {
+    if runs_on(&h, true) == Form::Reference {
         gated_residual_reference(x, gate, h)
+    } else {
+        apply3(GatedResidual, x, gate, h)
     }
 }
 
@@ -39,6 +41,22 @@ impl Kernel for GatedResidual {
 
     fn passes(&self, index: usize) -> bool {
         index == 0
+    }
+
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        (gpu::gated_residual(&inputs[0], &inputs[1], &inputs[2]), Vec::new())
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        _: &[CubeTensor],
+        grad: CubeTensor,
+        _: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        let [_, Some(gate), Some(h)] = inputs else { return Vec::new() };
+        let (dgate, dh) = gpu::gated_residual_backward(gate, h, &grad);
+        vec![Some(grad), Some(dgate), Some(dh)]
     }
 
     fn keeps(&self, index: usize) -> bool {

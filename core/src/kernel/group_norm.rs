@@ -4,10 +4,12 @@
 //! `y = silu?(gamma (x − mean_g) / sqrt(var_g + eps) + beta)`, with mean and biased variance
 //! over the channels of a group and all positions (Wu & He 2018).
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::activation::silu;
 use super::cpu::norm::{self, Shape};
+use super::gpu::norm as gpu;
 use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 
 /// What a group norm does besides its weights.
@@ -28,10 +30,10 @@ pub struct GroupNormConfig {
 pub fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, config: GroupNormConfig) -> Tensor<4> {
     let channels = x.dims()[1];
     assert!(channels.is_multiple_of(config.groups), "{channels} channels in {} groups", config.groups);
-    if runs_on(&x, false) == Form::Cpu {
-        apply3(GroupNorm(config), x, gamma, beta)
-    } else {
+    if runs_on(&x, true) == Form::Reference {
         group_norm_reference(x, gamma, beta, config)
+    } else {
+        apply3(GroupNorm(config), x, gamma, beta)
     }
 }
 
@@ -62,6 +64,22 @@ impl Kernel for GroupNorm {
         [(dx, x.shape), (dgamma, gamma.shape), (dbeta, beta.shape)]
             .map(|(values, shape)| Some(Array::new(values, shape)))
             .into()
+    }
+
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        let (y, stats) = gpu::forward(&inputs[0], &inputs[1], &inputs[2], self.0);
+        (y, vec![stats])
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        _: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        let [Some(x), Some(gamma), Some(beta)] = inputs else { return Vec::new() };
+        gpu::backward((x, gamma, beta), &saved[0], &grad, self.0).map(Some).into()
     }
 }
 

@@ -2,9 +2,12 @@
 //! (adaLN, Peebles & Xie 2023): `y = norm(x) (1 + scale_b) + shift_b`. One pass forward and one
 //! backward; composed, the norm alone makes seven.
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::layer_norm::{self as cpu, Shape};
+use super::gpu::launch::len;
+use super::gpu::layer_norm as gpu;
 use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 
 /// Layer norm with learned `gamma` and `beta`.
@@ -12,7 +15,7 @@ use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 /// # Shapes
 /// `x [.., D]`, `gamma [D]`, `beta [D]` → `[.., D]`.
 pub fn layer_norm<const R: usize>(x: Tensor<R>, gamma: Tensor<1>, beta: Tensor<1>, eps: f32) -> Tensor<R> {
-    if runs_on(&x, false) == Form::Cpu {
+    if runs_on(&x, true) != Form::Reference {
         apply3(LayerNorm { eps, base: 0.0 }, x, gamma, beta)
     } else {
         layer_norm_reference(x, gamma, beta, eps)
@@ -34,7 +37,7 @@ pub fn layer_norm_reference<const R: usize>(
 /// # Shapes
 /// `x [B, N, D]`, `shift [B, D]`, `scale [B, D]` → `[B, N, D]`.
 pub fn modulated_layer_norm(x: Tensor<3>, shift: Tensor<2>, scale: Tensor<2>, eps: f32) -> Tensor<3> {
-    if runs_on(&x, false) == Form::Cpu {
+    if runs_on(&x, true) != Form::Reference {
         apply3(LayerNorm { eps, base: 1.0 }, x, scale, shift)
     } else {
         modulated_layer_norm_reference(x, shift, scale, eps)
@@ -64,6 +67,10 @@ impl LayerNorm {
         let span = x.values.len() / scale.values.len();
         Shape { width, span, eps: self.eps, base: self.base }
     }
+
+    fn rows(&self, x: &CubeTensor, scale: &CubeTensor) -> gpu::Rows {
+        gpu::Rows { plus: self.base, shared: len(x) / len(scale).max(1), eps: self.eps }
+    }
 }
 
 impl Kernel for LayerNorm {
@@ -81,6 +88,30 @@ impl Kernel for LayerNorm {
         [(dx, x.shape), (dscale, scale.shape), (dshift, scale.shape)]
             .map(|(values, shape)| Some(Array::new(values, shape)))
             .into()
+    }
+
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        let (x, scale, shift) = (&inputs[0], &inputs[1], &inputs[2]);
+        let (y, stats) = gpu::forward(x, shift, scale, self.rows(x, scale));
+        (y, vec![stats])
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        let [Some(x), Some(scale), _] = inputs else { return Vec::new() };
+        let rows = self.rows(x, scale);
+        let dx = wanted[0].then(|| gpu::grad_input(x, scale, &saved[0], &grad, rows));
+        if !wanted[1] && !wanted[2] {
+            return vec![dx, None, None];
+        }
+        let shape: Vec<usize> = scale.meta.shape().iter().copied().collect();
+        let (dshift, dscale) = gpu::grad_weights(x, &shape, &saved[0], &grad, rows);
+        vec![dx, Some(dscale), Some(dshift)]
     }
 
     fn keeps(&self, index: usize) -> bool {

@@ -3,9 +3,11 @@
 //! The input is flattened to `[M, K]` first: a batched product would turn the weight gradient
 //! into a batched product and a sum, ten times slower.
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu;
+use super::gpu::linear as gpu;
 use super::op::{Array, Form, Kernel, View, apply2, apply3, runs_on};
 
 /// `x Wᵀ + b`.
@@ -19,10 +21,10 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     let rows = dims.iter().product::<usize>() / inner;
     let x = x.reshape([rows, inner]);
     dims[D - 1] = out;
-    let y = match (runs_on(&x, false), bias) {
-        (Form::Cpu, Some(bias)) => apply3(Linear, x, weight, bias),
-        (Form::Cpu, None) => apply2(Linear, x, weight),
-        (_, bias) => linear_reference(x, weight, bias),
+    let y = match (runs_on(&x, true), bias) {
+        (Form::Reference, bias) => linear_reference(x, weight, bias),
+        (_, Some(bias)) => apply3(Linear, x, weight, bias),
+        (_, None) => apply2(Linear, x, weight),
     };
     y.reshape(dims)
 }
@@ -60,6 +62,28 @@ impl Kernel for Linear {
             grads.push(wanted.then(db));
         }
         grads
+    }
+
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        (gpu::forward(&inputs[0], &inputs[1], inputs.get(2), None).0, Vec::new())
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        _: &[CubeTensor],
+        grad: CubeTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        let wants = |index: usize| wanted.get(index).copied().unwrap_or(false);
+        // Only what a wanted gradient reads was kept.
+        let dx = inputs[1].as_ref().filter(|_| wants(0)).map(|weight| gpu::grad_input(&grad, weight));
+        let x = inputs[0].as_ref().filter(|_| wants(1));
+        let (dw, db) = match x.map(|x| gpu::grad_weight(&grad, x, wants(2))) {
+            Some((dw, db)) => (Some(dw), db),
+            None => (None, wants(2).then(|| gpu::grad_bias(&grad))),
+        };
+        vec![dx, dw, db]
     }
 }
 

@@ -4,6 +4,7 @@
 
 use burn::tensor::Tensor;
 
+use super::activated::linear_activated;
 use super::activation::{gelu_tanh, silu};
 use super::cpu::activation::Activation;
 use super::cpu::mlp::{self as cpu, Weights};
@@ -29,8 +30,13 @@ pub fn mlp<const D: usize>(
     second: (Tensor<2>, Tensor<1>),
     between: Between,
 ) -> Tensor<D> {
-    if runs_on(&x, false) != Form::Cpu {
-        return mlp_reference(x, first, second, between);
+    match runs_on(&x, true) {
+        Form::Cpu => {}
+        Form::Wgsl => {
+            let hidden = linear_activated(x, first.0, first.1, between.activation());
+            return linear(hidden, second.0, Some(second.1));
+        }
+        Form::Reference => return mlp_reference(x, first, second, between),
     }
     let mut dims = x.dims();
     let ([hidden, inner], [out, wide]) = (first.0.dims(), second.0.dims());
@@ -64,11 +70,11 @@ pub fn mlp_reference<const D: usize>(
 #[derive(Debug)]
 struct Mlp(Between);
 
-impl Mlp {
-    fn activation(&self) -> Activation {
-        match self.0 {
-            Between::GeluTanh => Activation::GeluTanh,
-            Between::Silu => Activation::Silu,
+impl Between {
+    fn activation(self) -> Activation {
+        match self {
+            Self::GeluTanh => Activation::GeluTanh,
+            Self::Silu => Activation::Silu,
         }
     }
 }
@@ -88,7 +94,7 @@ impl Kernel for Mlp {
         let [w1, b1, w2, b2] = [1, 2, 3, 4].map(|i| inputs[i].values);
         let (rows, hidden, out) = (inputs[0].shape[0], b1.len(), b2.len());
         let weights = Weights { w1, b1, w2, b2 };
-        let (y, h) = cpu::forward(inputs[0].values, weights, self.activation());
+        let (y, h) = cpu::forward(inputs[0].values, weights, self.0.activation());
         (Array::new(y, &[rows, out]), vec![Array::new(h, &[rows, hidden])])
     }
 
@@ -104,7 +110,7 @@ impl Kernel for Mlp {
         let inner = w1.len() / hidden;
         let train = wanted[1..].contains(&true);
         let (x, h) = (inputs[0].values, saved[0].values);
-        let made = cpu::backward(x, h, (w1, w2), grad.values, hidden, self.activation(), train);
+        let made = cpu::backward(x, h, (w1, w2), grad.values, hidden, self.0.activation(), train);
         let shapes: [&[usize]; 4] = [&[hidden, inner], &[hidden], &[out, hidden], &[out]];
         let mut grads = vec![Some(Array::new(made.x, &[rows, inner]))];
         match made.weights {

@@ -6,25 +6,30 @@
 //! wherever the others do not exist. [`op`] is the mechanism that puts a hand-written form on
 //! the tape.
 
+pub mod activated;
 pub mod activation;
 pub mod attention;
 pub mod conv;
 pub mod cosine;
 pub(crate) mod cpu;
 pub mod gate;
+pub mod gpu;
 pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
+pub mod loss;
 pub mod mlp;
 pub mod op;
 pub mod optimizer;
 pub mod perceptual;
 pub mod profile;
 pub mod resample;
+pub mod screen;
 
+pub use activated::{Activation, conv2d_activated, linear_activated};
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
 pub use attention::attention;
-pub use conv::{Conv, conv2d};
+pub use conv::{Conv, conv2d, conv2d_of_doubled};
 pub use cosine::cosine_similarity;
 pub use gate::gated_residual;
 pub use group_norm::{GroupNormConfig, group_norm};

@@ -11,6 +11,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -20,6 +21,7 @@ use burn::backend::wgpu::{CubeBackend, CubeTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Tensor, TensorData};
 
+use super::gpu;
 use super::profile::{self, Operation};
 
 /// A contiguous f32 tensor in host memory, lent to a kernel.
@@ -69,17 +71,21 @@ pub trait Kernel: Debug + Send + Sync + 'static {
     }
 
     /// CPU forward: the output, and what backward needs beyond the inputs (statistics, say).
-    fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>);
+    fn cpu_forward(&self, _inputs: &[View]) -> (Array, Vec<Array>) {
+        unreachable!("{self:?} has no CPU form")
+    }
 
     /// CPU backward: for each input with `wanted`, its gradient in the input's shape.
     /// `saved` is what forward saved; an input not [kept](Kernel::keeps) is empty.
     fn cpu_backward(
         &self,
-        inputs: &[View],
-        saved: &[View],
-        grad: View,
-        wanted: &[bool],
-    ) -> Vec<Option<Array>>;
+        _inputs: &[View],
+        _saved: &[View],
+        _grad: View,
+        _wanted: &[bool],
+    ) -> Vec<Option<Array>> {
+        unreachable!("{self:?} has no CPU form")
+    }
 
     /// Whether backward reads input `index`; what it does not read is freed after forward.
     fn keeps(&self, _index: usize) -> bool {
@@ -95,11 +101,6 @@ pub trait Kernel: Debug + Send + Sync + 'static {
     /// Whether the gradient of input `index` is the output's own (a sum's): it is then passed on as it
     /// is, and backward gives `None` for it.
     fn passes(&self, _index: usize) -> bool {
-        false
-    }
-
-    /// Whether [`Kernel::gpu_forward`] and [`Kernel::gpu_backward`] exist.
-    fn has_wgsl(&self) -> bool {
         false
     }
 
@@ -169,13 +170,22 @@ pub enum Form {
     Reference,
 }
 
+/// Whether hand-written GPU forms are passed over, to compare with what they replace.
+static PLAIN_GPU: AtomicBool = AtomicBool::new(false);
+
+/// Passes hand-written GPU forms over (`true`) or uses them, for the whole process: how a benchmark
+/// measures what they are worth.
+pub fn set_plain_gpu(plain: bool) {
+    PLAIN_GPU.store(plain, Ordering::Relaxed);
+}
+
 /// The form in which an operation runs for `x`: its CPU form on burn-flex, its WGSL form on a
-/// wgpu device when it `has_wgsl`, else the reference.
+/// wgpu device whose shaders are WGSL when it `has_wgsl`, else the reference.
 pub fn runs_on<const D: usize>(x: &Tensor<D>, has_wgsl: bool) -> Form {
     fn of(device: &DispatchDevice) -> Form {
         match device {
             DispatchDevice::Flex(_) => Form::Cpu,
-            DispatchDevice::Cube(_) => Form::Wgsl,
+            DispatchDevice::Cube(device) if gpu::speaks_wgsl(device) => Form::Wgsl,
             DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
             #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
             _ => Form::Reference,
@@ -183,7 +193,7 @@ pub fn runs_on<const D: usize>(x: &Tensor<D>, has_wgsl: bool) -> Form {
     }
     match of(x.device().as_dispatch()) {
         _ if x.dtype() != DType::F32 => Form::Reference,
-        Form::Wgsl if !has_wgsl => Form::Reference,
+        Form::Wgsl if !has_wgsl || PLAIN_GPU.load(Ordering::Relaxed) => Form::Reference,
         form => form,
     }
 }

@@ -6,10 +6,12 @@
 //!
 //! On the CPU all weights go through in one pass, changed where they lie.
 
+use burn::backend::wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use burn::tensor::{Bool, Tensor, TensorData};
 
 use super::cpu::optimizer as cpu;
-use super::op::Hosted;
+use super::gpu::optimizer as gpu;
+use super::op::{Form, Hosted, runs_on};
 use super::profile::{self, Operation};
 
 /// What AdamW does in one step.
@@ -57,6 +59,9 @@ pub fn gated(new: Tensor<1>, old: Tensor<1>, gate: &Gate) -> Tensor<1> {
 pub fn adamw(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>, gate: &Gate) -> Vec<Slot> {
     if gate.is_none() && slots.iter().all(Slot::is_hosted) && Hosted::holds(clip) {
         return adamw_in_place(slots, config, step, clip);
+    }
+    if runs_on(clip, true) == Form::Wgsl {
+        return adamw_wgsl(slots, config, step, clip, gate);
     }
     let one = |slot: Slot| match gate {
         None => adamw_reference(slot, config, step, clip),
@@ -140,6 +145,12 @@ pub fn global_norm(grads: &[Tensor<1>]) -> Tensor<1> {
         let squares = watched("GlobalNorm", count, || cpu::sum_of_squares(&views));
         return Tensor::from_data(TensorData::new(vec![squares.sqrt() as f32], [1]), &first.device());
     }
+    if grads.first().is_some_and(|g| runs_on(g, true) == Form::Wgsl) {
+        let all: Vec<_> = grads.iter().cloned().map(readable).collect();
+        if let Some(norm) = gpu::global_norm(&all) {
+            return Tensor::from_primitive::<CubeBackend>(norm);
+        }
+    }
     global_norm_reference(grads)
 }
 
@@ -158,6 +169,12 @@ pub fn clip_factor(norm: Tensor<1>, max_norm: f64) -> Tensor<1> {
 pub fn ema(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64, gate: &Gate) -> Vec<Tensor<1>> {
     if gate.is_none() && averages.iter().chain(&values).all(Hosted::holds) {
         return ema_in_place(averages, values, decay);
+    }
+    if averages.first().is_some_and(|a| runs_on(a, true) == Form::Wgsl) {
+        let pairs: Vec<_> =
+            averages.into_iter().zip(values).map(|(a, v)| (writable(a), readable(v))).collect();
+        gpu::ema(&pairs, decay, gate_values(gate).as_ref());
+        return pairs.into_iter().map(|(a, _)| Tensor::from_primitive::<CubeBackend>(a)).collect();
     }
     ema_reference(averages, values, decay, gate)
 }
@@ -188,4 +205,43 @@ fn ema_in_place(averages: Vec<Tensor<1>>, values: Vec<Tensor<1>>, decay: f64) ->
     let count: usize = pairs.iter().map(|(_, value)| value.len()).sum();
     watched("EMA", 3 * count, || cpu::ema(pairs, decay as f32));
     averages.into_iter().map(Hosted::into_tensor).collect()
+}
+
+/// [`adamw`] in few launches, in place.
+fn adamw_wgsl(slots: Vec<Slot>, config: AdamW, step: u64, clip: &Tensor<1>, gate: &Gate) -> Vec<Slot> {
+    let slots: Vec<_> = slots
+        .into_iter()
+        .map(|Slot { value, grad, m, v }| gpu::Slot {
+            value: writable(value),
+            grad: readable(grad),
+            m: writable(m),
+            v: writable(v),
+        })
+        .collect();
+    let steps = i32::try_from(step).unwrap_or(i32::MAX);
+    gpu::adamw(&slots, config, steps, &readable(clip.clone()), gate_values(gate).as_ref());
+    let back = |t: CubeTensor| Tensor::<1>::from_primitive::<CubeBackend>(t);
+    slots
+        .into_iter()
+        .map(|s| Slot { value: back(s.value), grad: back(s.grad), m: back(s.m), v: back(s.v) })
+        .collect()
+}
+
+/// The gate as a number for shaders: 0 is shut.
+fn gate_values(gate: &Gate) -> Option<CubeTensor> {
+    gate.as_ref().map(|gate| readable(gate.clone().float()))
+}
+
+/// The buffer behind a tensor on a wgpu device, contiguous.
+fn readable(tensor: Tensor<1>) -> CubeTensor {
+    match tensor.try_into_primitive::<CubeBackend>() {
+        Ok(tensor) => into_contiguous(tensor),
+        Err(error) => unreachable!("the form was chosen by the device: {error:?}"),
+    }
+}
+
+/// The same, nobody else's: copied when others hold it too.
+fn writable(tensor: Tensor<1>) -> CubeTensor {
+    let tensor = readable(tensor);
+    if tensor.handle.can_mut() { tensor } else { tensor.copy() }
 }

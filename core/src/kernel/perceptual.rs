@@ -4,14 +4,44 @@
 //! Normalisation is `x / (√Σx² + 1e-10)`. The square root has no gradient at zero: there the
 //! gradient is taken as 0 (PyTorch gives NaN).
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
+
+use super::gpu::perceptual as gpu;
+use super::op::{Form, Kernel, apply3, runs_on};
 
 /// Distance between feature maps of the same images; the gradient goes to `b` alone.
 ///
 /// # Shapes
 /// `a [B, C, H, W]` (constant), `b [B, C, H, W]`, `weight [C]` (constant) → `[B]`.
 pub fn layer_distance(a: Tensor<4>, b: Tensor<4>, weight: Tensor<1>) -> Tensor<1> {
-    layer_distance_reference(a, b, weight)
+    if runs_on(&b, true) == Form::Wgsl {
+        apply3(LayerDistance, a, b, weight)
+    } else {
+        layer_distance_reference(a, b, weight)
+    }
+}
+
+/// Inputs `a`, `b`, `weight`; saves the norms of both at each position.
+#[derive(Debug)]
+struct LayerDistance;
+
+impl Kernel for LayerDistance {
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        let (distance, norms) = gpu::forward(&inputs[0], &inputs[1], &inputs[2]);
+        (distance, vec![norms])
+    }
+
+    fn gpu_backward(
+        &self,
+        inputs: &[Option<CubeTensor>],
+        saved: &[CubeTensor],
+        grad: CubeTensor,
+        _: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        let [Some(a), Some(b), Some(weight)] = inputs else { return Vec::new() };
+        vec![None, Some(gpu::backward((a, b, weight), &saved[0], &grad)), None]
+    }
 }
 
 /// [`layer_distance`] in plain tensor operations.

@@ -1,11 +1,44 @@
 //! Resizing of pictures as tensors, differentiable: nearest ×2 inside the decoder, and
 //! separable interpolation as two matrix products (burn gives a gradient to nearest only).
 
+use burn::backend::wgpu::CubeTensor;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::gpu::pointwise as gpu;
+use super::op::{Form, Kernel, apply1, runs_on};
+
 /// Every pixel becomes a 2×2 square. `[B, C, H, W]` → `[B, C, 2H, 2W]`.
 pub fn nearest_x2(x: Tensor<4>) -> Tensor<4> {
+    if runs_on(&x, true) == Form::Wgsl { apply1(NearestX2, x) } else { nearest_x2_reference(x) }
+}
+
+/// Keeps nothing.
+#[derive(Debug)]
+struct NearestX2;
+
+impl Kernel for NearestX2 {
+    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+        (gpu::nearest_x2(&inputs[0]), Vec::new())
+    }
+
+    fn gpu_backward(
+        &self,
+        _: &[Option<CubeTensor>],
+        _: &[CubeTensor],
+        grad: CubeTensor,
+        _: &[bool],
+    ) -> Vec<Option<CubeTensor>> {
+        vec![Some(gpu::nearest_x2_backward(&grad))]
+    }
+
+    fn keeps(&self, _: usize) -> bool {
+        false
+    }
+}
+
+/// [`nearest_x2`] in plain tensor operations.
+pub fn nearest_x2_reference(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
     nearest_to(x, [2 * h, 2 * w])
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::kernel::{self, Conv};
+use crate::kernel::{self, Activation, Conv};
 use crate::params::{Param, Parameters, Walk};
 
 /// A convolution, weight `[out, in, k, k]`.
@@ -43,6 +43,19 @@ impl Conv2d {
     /// `[B, in, H, W]` → `[B, out, H', W']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         kernel::conv2d(x, self.weight.get(), self.bias.as_ref().map(Param::get), self.conv)
+    }
+
+    /// [`forward`](Self::forward), then an activation.
+    pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match &self.bias {
+            Some(bias) => kernel::conv2d_activated(x, self.weight.get(), bias.get(), self.conv, activation),
+            None => kernel::activated::activate(self.forward(x), activation),
+        }
+    }
+
+    /// The same of a picture twice as large, whose pixels are those of `x` doubled.
+    pub fn forward_doubled(&self, x: Tensor<4>) -> Tensor<4> {
+        kernel::conv2d_of_doubled(x, self.weight.get(), self.bias.as_ref().map(Param::get), self.conv)
     }
 }
 

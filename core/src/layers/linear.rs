@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::kernel;
+use crate::kernel::{self, Activation};
 use crate::params::{Param, Parameters, Walk};
 
 /// `y = x Wᵀ + b`, weight `[out, in]`.
@@ -42,6 +42,11 @@ impl Linear {
     /// `[.., in]` → `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         kernel::linear(x, self.weight.get(), Some(self.bias.get()))
+    }
+
+    /// [`forward`](Self::forward), then an activation.
+    pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
+        kernel::linear_activated(x, self.weight.get(), self.bias.get(), activation)
     }
 
     /// The weight `[out, in]` and bias `[out]`, for maps that are applied together.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::kernel;
+use crate::kernel::Activation;
 use crate::layers::{Init, Linear};
 use crate::params::{Param, Parameters, Walk};
 
@@ -60,7 +60,8 @@ impl TimeEmbedder {
     pub fn forward(&self, t: &[f32]) -> Tensor<2> {
         let device = self.first.weights().1.device();
         let table = TensorData::new(time_table(t, FREQUENCIES), [t.len(), FREQUENCIES]);
-        self.second.forward(kernel::silu(self.first.forward(Tensor::from_data(table, &device))))
+        let h = self.first.forward_activated(Tensor::from_data(table, &device), Activation::Silu);
+        self.second.forward(h)
     }
 }
 

@@ -18,6 +18,7 @@ use super::optim::Gradients;
 use super::teacher_metrics::TeacherMetrics;
 use crate::align::{alignment_losses, mean_of};
 pub use crate::config::{LossWeights, Method};
+use crate::kernel::loss::square_error;
 use crate::kernel::optimizer::Gate;
 use crate::kernel::profile::phase;
 use crate::latent_norm::LatentStats;
@@ -276,7 +277,7 @@ fn transformer_loss(
     let x_t = context.path.interpolate(normal.clone(), draws.noise.clone(), &draws.time);
     let target = context.path.velocity(normal, draws.noise.clone(), &draws.time);
     let SitOutput { velocity, projected } = sit.forward(x_t, &draws.time, &labels);
-    let denoising = (velocity - target).square().mean();
+    let denoising = square_error(velocity, target);
     outcome.losses.push(("denoising_loss", denoising.clone().without_autodiff()));
     let mut total = denoising;
     if context.method.aligns() {

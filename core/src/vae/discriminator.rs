@@ -9,7 +9,7 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::kernel::optimizer::{Gate, gated};
-use crate::kernel::{self, Conv};
+use crate::kernel::{self, Activation, Conv};
 use crate::layers::{Conv2d, Init};
 use crate::params::{Param, Parameters, Walk};
 
@@ -128,7 +128,7 @@ impl Discriminator {
     /// # Shapes
     /// `[B, 3, H, W]` in [−1, 1] → `[B, 1, h, w]`.
     pub fn forward(&self, x: Tensor<4>) -> (Tensor<4>, Vec<BatchStats>) {
-        let mut h = kernel::leaky_relu(self.first.forward(x), LEAKY_SLOPE);
+        let mut h = self.first.forward_activated(x, Activation::LeakyRelu(LEAKY_SLOPE));
         let mut seen = Vec::new();
         for (conv, norm) in &self.layers {
             let (normal, stats) = norm.forward(conv.forward(h));
@@ -140,7 +140,7 @@ impl Discriminator {
 
     /// Logits with the running statistics.
     pub fn forward_running(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut h = kernel::leaky_relu(self.first.forward(x), LEAKY_SLOPE);
+        let mut h = self.first.forward_activated(x, Activation::LeakyRelu(LEAKY_SLOPE));
         for (conv, norm) in &self.layers {
             h = kernel::leaky_relu(norm.forward_running(conv.forward(h)), LEAKY_SLOPE);
         }
@@ -175,7 +175,5 @@ pub fn generator_loss(logits_fake: Tensor<4>) -> Tensor<1> {
 
 /// Hinge loss `½ (mean relu(1 − D(x)) + mean relu(1 + D(x̂)))`, a scalar `[1]`.
 pub fn hinge_loss(logits_real: Tensor<4>, logits_fake: Tensor<4>) -> Tensor<1> {
-    let real = kernel::relu(logits_real.neg() + 1.0).mean();
-    let fake = kernel::relu(logits_fake + 1.0).mean();
-    (real + fake) * 0.5
+    (kernel::loss::hinge(logits_real, -1.0) + kernel::loss::hinge(logits_fake, 1.0)) * 0.5
 }

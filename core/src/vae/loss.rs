@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use super::Posterior;
 use super::discriminator::generator_loss;
 use super::perceptual::{InputRange, Lpips};
+use crate::kernel::loss::{absolute_error, divergence};
 use crate::kernel::profile::phase;
 use crate::kernel::resample::{Filter, resize};
 
@@ -66,8 +67,8 @@ pub fn vae_loss(
         let fake = perceptual_features(lpips, recon.clone(), input);
         lpips.distance(&real, fake).mean()
     });
-    let reconstruction = (recon - x).abs().mean();
-    let kl = posterior.kl().mean();
+    let reconstruction = absolute_error(recon, x);
+    let kl = divergence(posterior.mean.clone(), posterior.logvar.clone());
     let adversarial = logits_fake.map(generator_loss);
     let mut total = reconstruction.clone() * weights.reconstruction
         + perceptual.clone() * weights.perceptual

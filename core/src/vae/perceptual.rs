@@ -9,7 +9,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::kernel::{self, Conv};
+use crate::kernel::{self, Activation, Conv};
 use crate::layers::Conv2d;
 use crate::params::{Param, Parameters, TensorSource, Walk};
 
@@ -141,7 +141,7 @@ impl Lpips {
                 h = burn::tensor::module::max_pool2d(h, options);
             }
             for (_, conv) in &slice.convs {
-                h = kernel::relu(conv.forward(h));
+                h = conv.forward_activated(h, Activation::Relu);
             }
             taps.push(h.clone());
         }

@@ -1,0 +1,200 @@
+//! The tiled product that matrix product and convolution share (`shaders/shared/gemm.wgsl`): which
+//! tile serves which shape.
+
+use burn::backend::wgpu::CubeTensor;
+
+use super::launch::{Program, Shader, shader};
+use super::{conv, is_software};
+
+pub(super) static MATMUL: Shader = shader!("matmul", "gemm", "activation");
+pub(super) static CONV: Shader = shader!("conv", "gemm", "activation");
+pub(super) static CONV_INPUT_BACKWARD: Shader = shader!("conv_input_backward", "gemm");
+pub(super) static CONV_WEIGHT_BACKWARD: Shader = shader!("conv_weight_backward", "gemm");
+
+/// A workgroup's tile `bm × bn`, `bk` deep, of which an invocation owns `tm × tn`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    bm: u32,
+    bn: u32,
+    bk: u32,
+    tm: u32,
+    tn: u32,
+}
+
+const fn tile(bm: u32, bn: u32, bk: u32, tm: u32, tn: u32) -> Tile {
+    Tile { bm, bn, bk, tm, tn }
+}
+
+/// Tiles to choose from. All fit 16 KiB of workgroup memory and 64 to 128 registers.
+const TILES: [Tile; 6] = [
+    tile(64, 64, 16, 8, 8),
+    tile(32, 64, 16, 8, 8),
+    tile(16, 128, 16, 8, 8),
+    tile(32, 64, 16, 4, 8),
+    tile(16, 64, 16, 4, 4),
+    tile(32, 32, 16, 4, 4),
+];
+
+/// The size of a product `[m, k] · [k, n]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Rows.
+    pub m: usize,
+    /// Columns.
+    pub n: usize,
+    /// Terms of a sum.
+    pub k: usize,
+}
+
+/// How a product is cut: its tile, and how many workgroups share the `k` of one tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    tile: Tile,
+    /// Workgroups that share a tile's `k`.
+    pub splits: usize,
+    /// `k` of each.
+    pub k_split: usize,
+    /// All workgroups.
+    pub groups: usize,
+}
+
+/// What the cost model knows of an adapter.
+struct Machine {
+    /// Workgroups that run at a time.
+    workgroups: usize,
+    /// Cost of reading a vector from workgroup memory, in multiply-adds of a vector.
+    read: f64,
+}
+
+impl Machine {
+    fn of(like: &CubeTensor) -> Self {
+        // Lavapipe and SwiftShader gather each lane's value on its own, on a few CPU threads.
+        if is_software(&like.device) {
+            Self { workgroups: 2, read: 8.0 }
+        } else {
+            Self { workgroups: 128, read: 1.5 }
+        }
+    }
+}
+
+impl Plan {
+    /// The cheapest plan for `size`; `split` allows several workgroups for one tile, whose parts the
+    /// caller adds.
+    pub fn new(size: Size, split: bool, like: &CubeTensor) -> Self {
+        let machine = Machine::of(like);
+        let plans = TILES.map(|tile| (tile, Self::with(tile, size, split, &machine)));
+        let cheapest = plans
+            .into_iter()
+            .min_by(|(a, plan_a), (b, plan_b)| a.cost(plan_a, &machine).total_cmp(&b.cost(plan_b, &machine)))
+            .map(|(_, plan)| plan);
+        cheapest.unwrap_or_else(|| Self::with(TILES[0], size, split, &machine))
+    }
+
+    fn with(tile: Tile, size: Size, split: bool, machine: &Machine) -> Self {
+        let tiles = size.m.div_ceil(tile.bm as usize) * size.n.div_ceil(tile.bn as usize);
+        // A split has at least 256 terms, or adding the parts costs more than it gains.
+        let most = size.k.div_ceil(256).clamp(1, 64);
+        let splits = if split { machine.workgroups.div_ceil(tiles.max(1)).clamp(1, most) } else { 1 };
+        let k_split = size.k.div_ceil(splits).next_multiple_of(tile.bk as usize).max(1);
+        let splits = size.k.div_ceil(k_split).max(1);
+        Self { tile, splits, k_split, groups: tiles * splits }
+    }
+
+    /// The program of `shader` for this plan, with template values of its own.
+    pub fn program(&self, shader: &'static Shader, values: &[(&'static str, u32)]) -> Program {
+        let mut all = self.tile.values();
+        all.extend_from_slice(values);
+        Program::new(shader, &all)
+    }
+}
+
+impl Tile {
+    /// Estimated time of a plan: rounds of workgroups, times the work of one.
+    fn cost(&self, plan: &Plan, machine: &Machine) -> f64 {
+        let rounds = plan.groups.div_ceil(machine.workgroups) as f64;
+        let per_value = 1.0 + machine.read * (1.0 / f64::from(self.tm) + 1.0 / f64::from(self.tn));
+        // Small workgroups leave lanes of a hardware unit idle.
+        let fill = f64::from(self.invocations()).min(64.0) / 64.0;
+        rounds * f64::from(self.bm * self.bn) * plan.k_split as f64 * per_value / fill
+    }
+
+    fn invocations(&self) -> u32 {
+        self.bm / self.tm * (self.bn / self.tn)
+    }
+
+    fn values(&self) -> Vec<(&'static str, u32)> {
+        let Self { bm, bn, bk, tm, tn } = *self;
+        vec![
+            ("wg", self.invocations()),
+            ("bm", bm),
+            ("bn", bn),
+            ("bk", bk),
+            ("bm4", bm / 4),
+            ("bn4", bn / 4),
+            ("bk4", bk / 4),
+            ("tm4", tm / 4),
+            ("tn4", tn / 4),
+            ("rows", bm / tm),
+            ("columns", bn / tn),
+            ("pieces", tm * tn / 4),
+        ]
+    }
+}
+
+/// Template values of a linear map's three products.
+pub(super) const FORWARD: [(&str, u32); 2] = [("a_along_k", 1), ("b_along_k", 1)];
+pub(super) const GRAD_INPUT: [(&str, u32); 2] = [("a_along_k", 1), ("b_along_k", 0)];
+pub(super) const GRAD_WEIGHT: [(&str, u32); 2] = [("a_along_k", 0), ("b_along_k", 0)];
+
+pub fn variants() -> Vec<Program> {
+    let mut all = Vec::new();
+    for tile in TILES {
+        let plan = Plan { tile, splits: 1, k_split: 16, groups: 1 };
+        for use_of in [FORWARD, GRAD_INPUT, GRAD_WEIGHT] {
+            for vec in [0, 1] {
+                let mut values = use_of.to_vec();
+                values.extend([("vec", vec), ("row_sums", u32::from(use_of == GRAD_WEIGHT))]);
+                all.push(plan.program(&MATMUL, &values));
+            }
+        }
+        for act in 0..4 {
+            let mut values = FORWARD.to_vec();
+            values.extend([("bias", 1), ("act", act), ("saves", u32::from(act > 0))]);
+            all.push(plan.program(&MATMUL, &values));
+        }
+        all.extend(conv::variants_of(&plan));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOFTWARE: Machine = Machine { workgroups: 2, read: 8.0 };
+    const HARDWARE: Machine = Machine { workgroups: 128, read: 1.5 };
+
+    #[test]
+    fn tiles_fit_workgroup_memory_and_divide_into_invocations() {
+        for t in TILES {
+            assert!((t.bm + t.bn) * t.bk * 4 <= 16 * 1024, "{t:?}");
+            assert!(t.bm % t.tm == 0 && t.bn % t.tn == 0 && t.invocations() <= 256, "{t:?}");
+            assert!([t.tm, t.tn, t.bk].iter().all(|v| v % 4 == 0), "{t:?}");
+        }
+    }
+
+    #[test]
+    fn splits_cover_k_once() {
+        for machine in [SOFTWARE, HARDWARE] {
+            for k in [1, 15, 16, 255, 257, 32_768] {
+                for tile in TILES {
+                    let size = Size { m: 16, n: 144, k };
+                    let plan = Plan::with(tile, size, true, &machine);
+                    assert!(plan.k_split * plan.splits >= k, "{plan:?} leaves some of {k} out");
+                    assert!(plan.k_split * (plan.splits - 1) < k, "{plan:?} has an empty split of {k}");
+                    assert!(plan.k_split.is_multiple_of(tile.bk as usize));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+// Gradient of a pointwise nonlinearity: dx = grad act'(x).
+//
+// One invocation for each value. {{ wg }} invocations, as forward.
+struct Info {
+    count: u32,
+    slope: f32,
+}
+
+@group(0) @binding(_) var<storage, read_write> x: array<f32>;    // [count]
+@group(0) @binding(_) var<storage, read_write> grad: array<f32>; // [count]
+@group(0) @binding(_) var<storage, read_write> dx: array<f32>;   // [count]
+@group(0) @binding(_) var<uniform> info: Info;
+
+const WG: u32 = {{ wg }}u;
+
+@compute @workgroup_size({{ wg }}, 1, 1)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.y * workgroups.x + workgroup.x) * WG + local;
+    if (i >= info.count) {
+        return;
+    }
+    dx[i] = grad[i] * activate_slope(x[i], info.slope);
+}
