@@ -29,7 +29,7 @@ pub fn lpips_alex() -> Result<TensorFile> {
 /// Never in a program that was built from a whole source tree.
 pub fn judge() -> Result<TensorFile> {
     let bytes = include_bytes!("../../assets/judge/judge.f16.safetensors");
-    TensorFile::from_bytes(bytes, Path::new("(embedded) judge.f16.safetensors"))
+    TensorFile::from_static(bytes, Path::new("(embedded) judge.f16.safetensors"))
 }
 
 /// Names and sizes in bytes of what is embedded.

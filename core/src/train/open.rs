@@ -9,7 +9,7 @@ use crate::align::teacher::TeacherFile;
 use crate::align::{Teacher, TeacherSpec, TokenGrid};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::formats::safetensors::TensorFile;
+use crate::files::TensorFile;
 use crate::params::TensorSource;
 use crate::vae::perceptual::{Backbone, Lpips};
 use crate::{hub, weights};
@@ -40,7 +40,7 @@ pub fn teacher(spec: &TeacherSpec, tokens: TokenGrid, device: &Device) -> Result
             (file, config, Some(path))
         }
     };
-    let shape = |name: &str| file.get(name).map(|(shape, _)| shape.clone()).unwrap_or_default();
+    let shape = |name: &str| file.info(name).map(|info| info.shape.clone()).unwrap_or_default();
     let tensors = file.names().map(|name| (name.to_string(), shape(name))).collect();
     let teacher = Teacher::load(spec, &TeacherFile { source: &file, tensors, config }, tokens, device);
     teacher.map_err(|error| named(error, path))

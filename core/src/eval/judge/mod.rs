@@ -10,7 +10,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::formats::safetensors::TensorFile;
+use crate::files::TensorFile;
 use crate::kernel::resample::{Filter, resize};
 use crate::params::{TensorSource, host};
 use crate::vae::perceptual::{Backbone, InputRange, Lpips};
