@@ -89,6 +89,9 @@ fn convolution_with_bias() {
         ([2, 3, 16, 16], 8, 4, Conv::new(2, 1)),
         ([1, 3, 35, 35], 4, 11, Conv::new(4, 2)),
         ([1, 2, 1, 1], 3, 3, Conv::new(1, 1)),
+        ([9, 7, 3, 3], 6, 3, Conv::new(1, 1)),
+        ([1, 17, 40, 70], 18, 3, Conv::new(1, 1)),
+        ([2, 3, 9, 9], 3, 1, Conv::new(2, 0)),
     ] {
         agree(
             &format!("{shape:?} -> {out}, {size}x{size}, {conv:?}"),
@@ -124,6 +127,76 @@ fn activations_pointwise() {
                 use kernel::activation::{gelu_tanh_reference, leaky_relu_reference, silu_reference};
                 sum(silu_reference(a), gelu_tanh_reference(b), leaky_relu_reference(c, 0.2))
             },
+        );
+    }
+}
+
+#[test]
+fn depthwise_convolution() {
+    for (shape, size, stride, pad) in [
+        ([2, 3, 9, 7], 3, 1, [1; 4]),
+        ([1, 5, 8, 8], 3, 2, [0, 0, 1, 1]),
+        ([3, 4, 9, 10], 5, 2, [1, 2, 2, 2]),
+        ([1, 1, 1, 1], 3, 1, [1; 4]),
+        ([2, 40, 33, 31], 5, 1, [2; 4]),
+    ] {
+        let conv = Conv { stride, pad, groups: shape[1] };
+        agree(
+            &format!("{shape:?}, {size}x{size}, {conv:?}"),
+            (shape, [shape[1], 1, size, size], [shape[1]]),
+            |x, w, b| kernel::conv2d(x, w, Some(b), conv),
+            |x, w, b| kernel::conv::conv2d_reference(x, w, Some(b), conv),
+        );
+    }
+}
+
+#[test]
+fn upsampling_convolution() {
+    for (shape, out) in [([2, 3, 5, 7], 4), ([1, 1, 1, 1], 1), ([3, 16, 16, 16], 17), ([9, 4, 2, 3], 5)] {
+        agree(
+            &format!("{shape:?} -> {out}"),
+            (shape, [out, shape[1], 3, 3], [out]),
+            kernel::upsampled_conv2d,
+            kernel::upsample::upsampled_conv2d_reference,
+        );
+    }
+}
+
+#[test]
+fn batch_norm_with_leaky_relu() {
+    for (shape, slope) in [([2, 3, 5, 7], 0.2), ([3, 1, 1, 2], 1.0), ([9, 16, 16, 17], 0.2)] {
+        let config = kernel::BatchNormConfig { eps: 1e-5, slope };
+        let c = shape[1];
+        agree(
+            &format!("{shape:?}, slope {slope}"),
+            (shape, [c], [c]),
+            |x, gamma, beta| {
+                let moments = kernel::batch_moments(x.clone());
+                kernel::batch_norm(x, gamma, beta, moments, config)
+            },
+            |x, gamma, beta| kernel::batch_norm::batch_norm_reference(x, gamma, beta, config),
+        );
+        let x = leaf(1, shape).without_autodiff();
+        let (mine, theirs) =
+            (kernel::batch_moments(x.clone()), kernel::batch_norm::batch_moments_reference(x));
+        compare(&format!("moments of {shape:?}"), &host(mine), &host(theirs), 1e-5);
+    }
+}
+
+#[test]
+fn perceptual_distance_of_a_layer() {
+    use kernel::perceptual::{layer_distance, layer_distance_reference};
+    for shape in [[1, 1, 1, 1], [2, 5, 3, 3], [3, 64, 15, 15]] {
+        let weight = || leaf(9, [shape[1]]).without_autodiff();
+        let real = || leaf(8, shape).without_autodiff();
+        // Only the second map has a gradient: the other two leaves are added in.
+        let with = |d: Tensor<1>, a: Tensor<1>, c: Tensor<1>| d + a + c;
+        let rows = [shape[0]];
+        agree(
+            &format!("{shape:?}"),
+            (rows, shape, rows),
+            |a, b, c| with(layer_distance(real(), b, weight()), a, c),
+            |a, b, c| with(layer_distance_reference(real(), b, weight()), a, c),
         );
     }
 }

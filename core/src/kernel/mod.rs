@@ -8,6 +8,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod batch_norm;
 pub mod conv;
 pub mod cosine;
 pub(crate) mod cpu;
@@ -19,12 +20,15 @@ pub mod op;
 pub mod optimizer;
 pub mod perceptual;
 pub mod resample;
+pub mod upsample;
 
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
 pub use attention::attention;
+pub use batch_norm::{BatchNormConfig, batch_moments, batch_norm};
 pub use conv::{Conv, conv2d};
 pub use cosine::cosine_similarity;
 pub use gate::gated_residual;
 pub use group_norm::{GroupNormConfig, group_norm};
 pub use layer_norm::{layer_norm, modulated_layer_norm};
 pub use linear::linear;
+pub use upsample::upsampled_conv2d;

@@ -4,7 +4,6 @@ use burn::tensor::Tensor;
 
 use super::VaeConfig;
 use super::blocks::{Level, Middle};
-use crate::kernel::resample::nearest_x2;
 use crate::layers::{Conv2d, GroupNorm, Init};
 use crate::params::{Parameters, Walk};
 
@@ -51,7 +50,7 @@ impl Decoder {
         for level in &self.up_blocks {
             h = level.blocks(h);
             if let Some(up) = level.resample() {
-                h = up.forward(nearest_x2(h));
+                h = up.forward_upsampled(h);
             }
         }
         self.conv_out.forward(self.conv_norm_out.forward_silu(h))
