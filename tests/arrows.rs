@@ -14,10 +14,10 @@ const LEVELS: [&[&str]; 12] = [
     &["vae", "align"],
     &["sit"],
     &["config"],
-    &["formats"],
     &["weights", "sample"],
     &["eval"],
     &["train"],
+    &["formats"],
     &["engine"],
 ];
 

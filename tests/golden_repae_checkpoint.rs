@@ -172,6 +172,8 @@ fn golden_repae_checkpoint_trains_on_as_the_reference_does() {
             path: config.sit.path,
             weights: config.loss_weights(),
             lpips: (lpips, PerceptualInput { px: case.usize_at("/geometry/px"), range: InputRange::Quirk }),
+            counts_frozen_pass: true,
+            teachers: Vec::new(),
         };
         let (examples, draws) = draws(&case, &device);
         let mut outcome = step::run(&networks, &context, &examples, &draws);

@@ -85,10 +85,9 @@ fn convolutions(device: &Device) {
         let shapes = (x, [out, x[1], size, size], [out]);
         row(what, &differentiated(device, shapes, move |x, w, b| kernel::conv2d(x, w, Some(b), conv)));
     }
-    let doubled = |x, w, b| kernel::conv2d_of_doubled(x, w, Some(b), Conv::new(1, 1));
     row(
         "nearest x2 + convolution 3x3, 32 at 8 px",
-        &differentiated(device, ([4, 32, 8, 8], [32, 32, 3, 3], [32]), doubled),
+        &differentiated(device, ([4, 32, 8, 8], [32, 32, 3, 3], [32]), kernel::upsampled_conv2d),
     );
 }
 

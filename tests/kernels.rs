@@ -29,6 +29,11 @@ fn leaf<const D: usize>(seed: u32, shape: [usize; D], device: &Device) -> Tensor
     Tensor::from_data(data, device).autodiff().require_grad()
 }
 
+/// [`leaf`] on the CPU.
+fn cpu_leaf<const D: usize>(seed: u32, shape: [usize; D]) -> Tensor<D> {
+    leaf(seed, shape, &tandem_core::device::cpu())
+}
+
 /// Compares `ours` and `reference` of three leaves: outputs, and gradients of a weighted sum.
 fn agree<const A: usize, const B: usize, const C: usize, const O: usize>(
     what: &str,
@@ -98,6 +103,9 @@ fn convolution_with_bias() {
         ([2, 3, 16, 16], 8, 4, Conv::new(2, 1)),
         ([1, 3, 35, 35], 4, 11, Conv::new(4, 2)),
         ([1, 2, 1, 1], 3, 3, Conv::new(1, 1)),
+        ([9, 7, 3, 3], 6, 3, Conv::new(1, 1)),
+        ([1, 17, 40, 70], 18, 3, Conv::new(1, 1)),
+        ([2, 3, 9, 9], 3, 1, Conv::new(2, 0)),
     ] {
         agree(
             &format!("{shape:?} -> {out}, {size}x{size}, {conv:?}"),
@@ -113,11 +121,12 @@ fn mlp_of_two_maps() {
     use kernel::mlp::{Between, mlp_reference};
     for (rows, inner, hidden, out) in [(1, 1, 1, 1), (7, 5, 9, 3), (1100, 12, 40, 24)] {
         for between in [Between::GeluTanh, Between::Silu] {
-            let (b1, b2) = (leaf(5, [hidden]), leaf(6, [out]));
+            let (b1, b2) = (cpu_leaf(5, [hidden]), cpu_leaf(6, [out]));
             let run = |f: &dyn Fn(Tensor<2>, Tensor<2>, Tensor<2>) -> Tensor<2>| {
-                let (x, w1, w2) = (leaf(1, [rows, inner]), leaf(2, [hidden, inner]), leaf(3, [out, hidden]));
+                let (x, w1, w2) =
+                    (cpu_leaf(1, [rows, inner]), cpu_leaf(2, [hidden, inner]), cpu_leaf(3, [out, hidden]));
                 let y = f(x.clone(), w1.clone(), w2.clone());
-                let grads = (y.clone() * leaf(4, [rows, out]).without_autodiff()).sum().backward();
+                let grads = (y.clone() * cpu_leaf(4, [rows, out]).without_autodiff()).sum().backward();
                 let weights = [x, w1, w2].map(|t| host(t.grad(&grads).unwrap()));
                 let biases = [&b1, &b2].map(|b| host(b.grad(&grads).unwrap()));
                 [vec![host(y)], weights.to_vec(), biases.to_vec()].concat()
@@ -167,41 +176,11 @@ fn layer_norm_with_weights_and_modulated() {
 }
 
 #[test]
-fn attention_of_packed_projections() {
-    for shape in [[1, 1, 3, 1, 1], [2, 5, 3, 3, 7], [2, 64, 3, 2, 64], [1, 150, 3, 2, 16]] {
-        // The last two leaves prove that what surrounds the operation keeps its gradient.
-        let around =
-            |y: Tensor<3>, b: Tensor<1>, c: Tensor<1>| y * b.sum().unsqueeze::<3>() + c.unsqueeze::<3>();
-        let width = shape[3] * shape[4];
-        agree(
-            &format!("{shape:?}"),
-            (shape, [2], [width]),
-            |qkv, b, c| around(kernel::attention(qkv), b, c),
-            |qkv, b, c| around(kernel::attention::attention_reference(qkv), b, c),
-        );
-    }
-}
-
-#[test]
-fn cosine_of_rows() {
-    for (rows, width) in [(1, 2), (7, 5), (300, 112)] {
-        let target = leaf(9, [rows, width]).without_autodiff();
-        let sum = |y: Tensor<1>, b: Tensor<1>, c: Tensor<1>| y * b + c;
-        agree(
-            &format!("{rows} x {width}"),
-            ([rows, width], [rows], [rows]),
-            |f, b, c| sum(kernel::cosine_similarity(f, target.clone()), b, c),
-            |f, b, c| sum(kernel::cosine::cosine_similarity_reference(f, target.clone()), b, c),
-        );
-    }
-}
-
-#[test]
 fn optimizer_in_place() {
     use kernel::optimizer::{AdamW, Slot, adamw, adamw_reference, ema, ema_reference, global_norm};
     let config = AdamW { lr: 1e-2, betas: (0.9, 0.99), eps: 1e-8, weight_decay: 0.1 };
     let sizes = [1, 7, 40_000];
-    let flat = |seed, n| leaf(seed, [n]).without_autodiff();
+    let flat = |seed, n| cpu_leaf(seed, [n]).without_autodiff();
     let slots: Vec<Slot> = sizes
         .iter()
         .map(|&n| Slot { value: flat(1, n), grad: flat(2, n), m: flat(3, n), v: flat(4, n).square() })
@@ -233,9 +212,9 @@ fn optimizer_in_place() {
 
 #[test]
 fn a_frozen_weight_keeps_no_input_and_the_gradient_is_right() {
-    let (x, w) = (leaf(1, [6, 4]), leaf(2, [3, 4]).without_autodiff());
+    let (x, w) = (cpu_leaf(1, [6, 4]), cpu_leaf(2, [3, 4]).without_autodiff());
     let grad = |y: Tensor<2>| {
-        let weights = leaf(4, y.dims()).without_autodiff();
+        let weights = cpu_leaf(4, y.dims()).without_autodiff();
         host(x.grad(&(y * weights).sum().backward()).unwrap())
     };
     let ours = grad(kernel::linear(x.clone(), w.clone(), None));
@@ -259,27 +238,16 @@ fn activations_pointwise() {
 }
 
 #[test]
-fn layer_norms_modulated_and_with_weights() {
-    for shape in [[1, 1, 1], [3, 5, 7], [2, 70, 130]] {
-        let [b, _, d] = shape;
-        agree(
-            &format!("modulated, {shape:?}"),
-            (shape, [b, d], [b, d]),
-            |x, shift, scale| kernel::modulated_layer_norm(x, shift, scale, 1e-3),
-            |x, shift, scale| kernel::layer_norm::modulated_layer_norm_reference(x, shift, scale, 1e-3),
-        );
-        agree(
-            &format!("with weights, {shape:?}"),
-            (shape, [d], [d]),
-            |x, gamma, beta| kernel::layer_norm(x, gamma, beta, 1e-3),
-            |x, gamma, beta| kernel::layer_norm::layer_norm_reference(x, gamma, beta, 1e-3),
-        );
-    }
-}
-
-#[test]
 fn attention_of_heads() {
-    for (b, n, h, d) in [(1, 1, 1, 4), (2, 5, 3, 8), (1, 70, 2, 64), (1, 33, 1, 72), (1, 6, 1, 6)] {
+    for (b, n, h, d) in [
+        (1, 1, 1, 1),
+        (1, 1, 1, 4),
+        (2, 5, 3, 8),
+        (1, 70, 2, 64),
+        (1, 33, 1, 72),
+        (1, 6, 1, 6),
+        (1, 150, 2, 16),
+    ] {
         agree(
             &format!("{b} x {n} tokens, {h} heads of {d}"),
             ([b, n, 3, h, d], [1], [1]),
@@ -291,7 +259,7 @@ fn attention_of_heads() {
 
 #[test]
 fn cosine_of_rows() {
-    for shape in [[1, 1], [7, 5], [3, 130]] {
+    for shape in [[1, 1], [7, 5], [3, 130], [300, 112]] {
         let [rows, _] = shape;
         agree(
             &format!("{shape:?}"),
@@ -308,23 +276,6 @@ fn perceptual_distance_of_a_layer() {
     for shape in [[1, 1, 1, 1], [2, 5, 3, 4], [3, 17, 9, 9]] {
         let c = shape[1];
         agree(&format!("{shape:?}"), (shape, shape, [c]), layer_distance, layer_distance_reference);
-    }
-}
-
-#[test]
-fn convolution_of_a_doubled_picture() {
-    use kernel::resample::nearest_x2_reference;
-    for (shape, out, size, conv) in [
-        ([2, 3, 5, 4], 5, 3, Conv::new(1, 1)),
-        ([1, 2, 1, 1], 3, 3, Conv::new(1, 1)),
-        ([1, 4, 9, 9], 17, 3, Conv::new(1, 1)),
-    ] {
-        agree(
-            &format!("{shape:?} doubled -> {out}"),
-            (shape, [out, shape[1], size, size], [out]),
-            |x, w, b| kernel::conv2d_of_doubled(x, w, Some(b), conv),
-            |x, w, b| kernel::conv::conv2d_reference(nearest_x2_reference(x), w, Some(b), conv),
-        );
     }
 }
 
@@ -549,5 +500,59 @@ fn pixels_of_pictures_and_latents() {
         // A value between two bytes may round either way.
         compare(&format!("{name}: pictures"), &bytes(rgba(x)), &pictures, 1.0);
         compare(&format!("{name}: latents"), &bytes(projected_rgba(z, &projection)), &colours, 1.0);
+    }
+}
+
+#[test]
+fn depthwise_convolution() {
+    for (shape, size, stride, pad) in [
+        ([2, 3, 9, 7], 3, 1, [1; 4]),
+        ([1, 5, 8, 8], 3, 2, [0, 0, 1, 1]),
+        ([3, 4, 9, 10], 5, 2, [1, 2, 2, 2]),
+        ([1, 1, 1, 1], 3, 1, [1; 4]),
+        ([2, 40, 33, 31], 5, 1, [2; 4]),
+    ] {
+        let conv = Conv { stride, pad, groups: shape[1] };
+        agree(
+            &format!("{shape:?}, {size}x{size}, {conv:?}"),
+            (shape, [shape[1], 1, size, size], [shape[1]]),
+            |x, w, b| kernel::conv2d(x, w, Some(b), conv),
+            |x, w, b| kernel::conv::conv2d_reference(x, w, Some(b), conv),
+        );
+    }
+}
+
+#[test]
+fn upsampling_convolution() {
+    for (shape, out) in
+        [([2, 3, 5, 7], 4), ([1, 1, 1, 1], 1), ([1, 4, 9, 9], 17), ([3, 16, 16, 16], 17), ([9, 4, 2, 3], 5)]
+    {
+        agree(
+            &format!("{shape:?} -> {out}"),
+            (shape, [out, shape[1], 3, 3], [out]),
+            kernel::upsampled_conv2d,
+            kernel::upsample::upsampled_conv2d_reference,
+        );
+    }
+}
+
+#[test]
+fn batch_norm_with_leaky_relu() {
+    for (shape, slope) in [([2, 3, 5, 7], 0.2), ([3, 1, 1, 2], 1.0), ([9, 16, 16, 17], 0.2)] {
+        let config = kernel::BatchNormConfig { eps: 1e-5, slope };
+        let c = shape[1];
+        agree(
+            &format!("{shape:?}, slope {slope}"),
+            (shape, [c], [c]),
+            |x, gamma, beta| {
+                let moments = kernel::batch_moments(x.clone());
+                kernel::batch_norm(x, gamma, beta, moments, config)
+            },
+            |x, gamma, beta| kernel::batch_norm::batch_norm_reference(x, gamma, beta, config),
+        );
+        let x = cpu_leaf(1, shape).without_autodiff();
+        let (mine, theirs) =
+            (kernel::batch_moments(x.clone()), kernel::batch_norm::batch_moments_reference(x));
+        compare(&format!("moments of {shape:?}"), &host(mine), &host(theirs), 1e-5);
     }
 }

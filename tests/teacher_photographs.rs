@@ -17,7 +17,7 @@ use tandem_core::data::{DataSource, Dataset, Split, pixels::planar_from_hwc};
 use tandem_core::kernel::resample::{Filter, resize};
 use tandem_core::params::{TensorSource, host};
 use tandem_core::train::batches::pictures;
-use tandem_core::{device, formats::safetensors::TensorFile, weights};
+use tandem_core::{device, files::TensorFile, weights};
 
 const PX: usize = 64;
 const PER_CLASS: usize = 6;

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::json;
 use tandem_core::Error;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
+use tandem_core::formats::open_vae;
 use tandem_core::run::RunFolder;
 use tandem_core::train::latent_store::encode;
-use tandem_core::train::restored::{config_of, vae_of_run};
+use tandem_core::train::restored::config_of;
 
 use crate::progress::{answer, line};
 use crate::sampling::Interruptible;
@@ -18,8 +19,11 @@ use crate::sampling::Interruptible;
 /// What to encode.
 #[derive(Args)]
 pub struct CacheArgs {
-    /// A run folder with a trained autoencoder.
+    /// A run folder, a diffusers folder, a .safetensors, a .pt, or the name of a fetched model.
     model: PathBuf,
+    /// Side of the pictures in pixels; default: the run's, or the model's sample size.
+    #[arg(long)]
+    px: Option<usize>,
     /// Pictures: embedded, a folder or a zip.
     #[arg(long)]
     data: String,
@@ -37,13 +41,22 @@ pub struct CacheArgs {
 /// Encodes and writes.
 pub fn run(args: &CacheArgs) -> Result<()> {
     let chosen = device::choose(args.device.parse::<DeviceChoice>()?)?;
-    let config = config_of(&RunFolder::open(&args.model)?)?;
-    let vae = vae_of_run(&args.model, &config.vae_config(), &chosen.device)?;
+    let vae = open_vae(&args.model, &chosen.device)?.vae;
+    let px = match (args.px, RunFolder::open(&args.model)) {
+        (Some(px), _) => px,
+        (None, Ok(run)) => config_of(&run)?.data.image_px,
+        (None, Err(_)) => vae.config().sample_size,
+    };
+    let factor = vae.config().downsampling();
+    ensure!(
+        px > 0 && px % factor == 0,
+        "--px {px}: pictures must be a multiple of {factor} px for this model"
+    );
     let source: DataSource = match args.data.as_str() {
         "embedded" => DataSource::Embedded,
         path => DataSource::Path(path.into()),
     };
-    let dataset = Dataset::open(&source, config.data.image_px)?;
+    let dataset = Dataset::open(&source, px)?;
     line(&dataset.describe());
     let absolute = |path: &str| match path {
         "embedded" => path.to_string(),

@@ -69,6 +69,7 @@ enum Command {
 
 fn main() -> ExitCode {
     quiet::silence_device_select();
+    tandem_core::memory::keep_freed_pages();
     // Errors are told in one line; a panic's own message would be a second.
     std::panic::set_hook(Box::new(|info| {
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|v| v != "0") {

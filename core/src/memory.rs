@@ -26,3 +26,32 @@ fn held_bytes() -> u64 {
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, wanted);
     system.process(pid).map_or(0, sysinfo::Process::memory)
 }
+
+/// Tells the allocator to keep what is freed for the next step, instead of handing it back to the system and
+/// having it cleared again: a step frees and takes the same hundreds of MiB, and the page faults were a twelfth
+/// of its time. The peak does not change. Does nothing where the allocator is not glibc's.
+///
+/// Call it first thing, before other threads exist.
+pub fn keep_freed_pages() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const MIB: i32 = 1 << 20;
+        let settings = [
+            (libc::M_MMAP_THRESHOLD, 32 * MIB), // the largest that glibc accepts
+            (libc::M_TRIM_THRESHOLD, i32::MAX),
+            (libc::M_TOP_PAD, 64 * MIB),
+            // Arenas of other threads lie in heaps of 64 MiB that are given back when empty, whatever the threshold.
+            (libc::M_ARENA_MAX, 1),
+        ];
+        for (setting, value) in settings {
+            #[allow(
+                unsafe_code,
+                reason = "a C function without pointers; a setting it refuses changes nothing"
+            )]
+            // SAFETY: mallopt takes two integers and may be called at any time.
+            unsafe {
+                libc::mallopt(setting, value);
+            }
+        }
+    }
+}

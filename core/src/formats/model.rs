@@ -10,6 +10,7 @@ use super::naming;
 use super::repae::RepaeFile;
 use crate::error::{Error, Result};
 use crate::files::TensorFile;
+use crate::hub;
 use crate::params::TensorSource;
 use crate::run::RunFolder;
 use crate::train::restored::vae_of_run;
@@ -65,11 +66,12 @@ pub fn kind_of(path: &Path) -> Result<ModelKind> {
     Err(Error::file(path, reason))
 }
 
-/// Opens the autoencoder that `path` holds.
+/// Opens the autoencoder that `path` holds; a path may be the name of a fetched model.
 ///
 /// # Errors
 /// As [`kind_of`], or weights that cannot be read or do not fit.
 pub fn open_vae(path: &Path, device: &Device) -> Result<OpenedVae> {
+    let path = &hub::resolve(&path.to_string_lossy())?;
     match kind_of(path)? {
         ModelKind::Run => {
             let (vae, step) = vae_of_run(path, device)?;

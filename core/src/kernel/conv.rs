@@ -4,10 +4,10 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 
-use super::cpu::im2col::{self, Geometry};
+use super::cpu::conv::{self as cpu, Geometry};
+use super::cpu::depthwise;
 use super::gpu::conv as gpu;
 use super::op::{Array, Form, Kernel, View, apply2, apply3, runs_on};
-use super::resample::nearest_x2;
 
 /// Stride and padding of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,12 @@ impl Conv {
 /// # Shapes
 /// `x [B, I, H, W]`, `weight [O, I / groups, kh, kw]`, `bias [O]` → `[B, O, H', W']`.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: Conv) -> Tensor<4> {
-    let form = if conv.groups == 1 { runs_on(&x, true) } else { Form::Reference };
+    let depthwise = conv.groups == x.dims()[1] && conv.groups == weight.dims()[0];
+    let form = match conv.groups {
+        1 => runs_on(&x, true),
+        _ if depthwise => runs_on(&x, false),
+        _ => Form::Reference,
+    };
     match (form, bias) {
         (Form::Reference, bias) => conv2d_reference(x, weight, bias, conv),
         (_, Some(bias)) => apply3(Conv2d(conv), x, weight, bias),
@@ -45,40 +50,7 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: Co
     }
 }
 
-/// Convolution of `x` with every pixel made a 2×2 square first (nearest ×2). On a GPU the doubled
-/// picture is never written.
-///
-/// # Shapes
-/// `x [B, I, H, W]`, `weight [O, I, kh, kw]`, `bias [O]` → `[B, O, H', W']`, of a picture `2H × 2W`.
-pub fn conv2d_of_doubled(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: Conv) -> Tensor<4> {
-    match (runs_on(&x, conv.groups == 1), bias) {
-        (Form::Wgsl, Some(bias)) => apply3(DoubledConv2d(conv), x, weight, bias),
-        (Form::Wgsl, None) => apply2(DoubledConv2d(conv), x, weight),
-        (_, bias) => conv2d(nearest_x2(x), weight, bias, conv),
-    }
-}
-
-/// [`Conv2d`] reading its input through nearest ×2.
-#[derive(Debug)]
-struct DoubledConv2d(Conv);
-
-impl Kernel for DoubledConv2d {
-    fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
-        gpu_forward(self.0, 2, inputs)
-    }
-
-    fn gpu_backward(
-        &self,
-        inputs: &[Option<CubeTensor>],
-        _: &[CubeTensor],
-        grad: CubeTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<CubeTensor>> {
-        gpu_backward(self.0, 2, inputs, &grad, wanted)
-    }
-}
-
-fn gpu_forward(conv: Conv, up: usize, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
+pub(super) fn gpu_forward(conv: Conv, up: usize, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
     let (x, weight) = (&inputs[0], &inputs[1]);
     (gpu::Geometry::new(x, weight, conv, up).forward(x, weight, inputs.get(2), None), Vec::new())
 }
@@ -109,7 +81,7 @@ impl Conv2d {
     fn geometry(&self, x: View, weight: View) -> Geometry {
         let Conv { stride, pad, .. } = self.0;
         let [n, c_in, h, w] = [x.shape[0], x.shape[1], x.shape[2], x.shape[3]];
-        assert_eq!(c_in, weight.shape[1], "convolution: input channels");
+        assert_eq!(c_in, weight.shape[1] * self.0.groups, "convolution: input channels");
         Geometry {
             n,
             c_in,
@@ -133,18 +105,33 @@ impl Kernel for Conv2d {
     }
 
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
-        let (x, w) = (inputs[0], inputs[1]);
+        let (x, w, b) = (inputs[0], inputs[1], inputs.get(2).map(|b| b.values));
         let g = self.geometry(x, w);
-        let y = im2col::forward(x.values, w.values, inputs.get(2).map(|b| b.values), &g);
+        let y = if self.0.groups == 1 {
+            cpu::forward(x.values, w.values, b, &g)
+        } else {
+            depthwise::forward(x.values, w.values, b, &g)
+        };
         (Array::new(y, &[g.n, g.c_out, g.oh(), g.ow()]), Vec::new())
     }
 
     fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
         let (x, w) = (inputs[0], inputs[1]);
         let g = self.geometry(x, w);
-        let dx = || Array::new(im2col::grad_input(grad.values, w.values, &g), x.shape);
-        let dw = || Array::new(im2col::grad_weight(grad.values, x.values, &g), w.shape);
-        let db = || Array::new(im2col::grad_bias(grad.values, &g), &[g.c_out]);
+        let plain = self.0.groups == 1;
+        let dx = || {
+            let dx = if plain {
+                cpu::grad_input(grad.values, w.values, None, &g)
+            } else {
+                depthwise::grad_input(grad.values, w.values, &g)
+            };
+            Array::new(dx, x.shape)
+        };
+        let dw = || {
+            let grad_weight = if plain { cpu::grad_weight } else { depthwise::grad_weight };
+            Array::new(grad_weight(grad.values, x.values, &g), w.shape)
+        };
+        let db = || Array::new(cpu::grad_bias(grad.values, g.c_out, g.oh() * g.ow()), &[g.c_out]);
         let mut grads = vec![wanted[0].then(dx), wanted[1].then(dw)];
         if let Some(&wanted) = wanted.get(2) {
             grads.push(wanted.then(db));
@@ -164,6 +151,10 @@ impl Kernel for Conv2d {
         wanted: &[bool],
     ) -> Vec<Option<CubeTensor>> {
         gpu_backward(self.0, 1, inputs, &grad, wanted)
+    }
+
+    fn keeps(&self, index: usize) -> bool {
+        index < 2
     }
 }
 

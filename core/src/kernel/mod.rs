@@ -9,6 +9,7 @@
 pub mod activated;
 pub mod activation;
 pub mod attention;
+pub mod batch_norm;
 pub mod conv;
 pub mod cosine;
 pub(crate) mod cpu;
@@ -25,14 +26,17 @@ pub mod perceptual;
 pub mod profile;
 pub mod resample;
 pub mod screen;
+pub mod upsample;
 
 pub use activated::{Activation, conv2d_activated, linear_activated};
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
 pub use attention::attention;
-pub use conv::{Conv, conv2d, conv2d_of_doubled};
+pub use batch_norm::{BatchNormConfig, batch_moments, batch_norm};
+pub use conv::{Conv, conv2d};
 pub use cosine::cosine_similarity;
 pub use gate::gated_residual;
 pub use group_norm::{GroupNormConfig, group_norm};
 pub use layer_norm::{layer_norm, modulated_layer_norm};
 pub use linear::linear;
 pub use mlp::{Between, mlp};
+pub use upsample::upsampled_conv2d;

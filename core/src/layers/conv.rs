@@ -53,9 +53,14 @@ impl Conv2d {
         }
     }
 
-    /// The same of a picture twice as large, whose pixels are those of `x` doubled.
-    pub fn forward_doubled(&self, x: Tensor<4>) -> Tensor<4> {
-        kernel::conv2d_of_doubled(x, self.weight.get(), self.bias.as_ref().map(Param::get), self.conv)
+    /// The convolution of `x` enlarged twice by repeating pixels: `[B, in, H, W]` → `[B, out, 2H, 2W]`.
+    pub fn forward_upsampled(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.bias {
+            Some(bias) if self.weight.shape()[2..] == [3, 3] && self.conv == Conv::new(1, 1) => {
+                kernel::upsampled_conv2d(x, self.weight.get(), bias.get())
+            }
+            _ => self.forward(kernel::resample::nearest_x2(x)),
+        }
     }
 }
 

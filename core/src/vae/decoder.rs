@@ -50,7 +50,7 @@ impl Decoder {
         for level in &self.up_blocks {
             h = level.blocks(h);
             if let Some(up) = level.resample() {
-                h = up.forward_doubled(h);
+                h = up.forward_upsampled(h);
             }
         }
         self.conv_out.forward(self.conv_norm_out.forward_silu(h))

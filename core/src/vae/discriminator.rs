@@ -9,7 +9,7 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::kernel::optimizer::{Gate, gated};
-use crate::kernel::{self, Activation, Conv};
+use crate::kernel::{self, Activation, BatchNormConfig, Conv};
 use crate::layers::{Conv2d, Init};
 use crate::params::{Param, Parameters, Walk};
 
@@ -46,17 +46,15 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises with the batch's own statistics and returns them.
+    /// Normalises with the batch's own statistics, applies the leaky ReLU, and returns the statistics.
     fn forward(&self, x: Tensor<4>) -> (Tensor<4>, BatchStats) {
         let [b, c, h, w] = x.dims();
         let count = (b * h * w) as f64;
-        let mean = x.clone().mean_dims(&[0, 2, 3]);
-        let centred = x - mean.clone();
-        let var = centred.clone().square().mean_dims(&[0, 2, 3]);
-        let y = centred / (var.clone() + EPS).sqrt();
-        let unbiased = var * (count / (count - 1.0).max(1.0));
-        let flat = |t: Tensor<4>| t.reshape([c]).without_autodiff();
-        (self.affine(y), BatchStats { mean: flat(mean), var: flat(unbiased) })
+        let moments = kernel::batch_moments(x.clone()); // [2, C]
+        let config = BatchNormConfig { eps: EPS, slope: LEAKY_SLOPE };
+        let y = kernel::batch_norm(x, self.weight.get(), self.bias.get(), moments.clone(), config);
+        let row = |i: usize| moments.clone().narrow(0, i, 1).reshape([c]);
+        (y, BatchStats { mean: row(0), var: row(1) * (count / (count - 1.0).max(1.0)) })
     }
 
     /// Normalises with the running statistics.
@@ -132,7 +130,7 @@ impl Discriminator {
         let mut seen = Vec::new();
         for (conv, norm) in &self.layers {
             let (normal, stats) = norm.forward(conv.forward(h));
-            h = kernel::leaky_relu(normal, LEAKY_SLOPE);
+            h = normal;
             seen.push(stats);
         }
         (self.last.forward(h), seen)

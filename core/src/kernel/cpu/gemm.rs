@@ -34,6 +34,8 @@ impl Layout {
 /// Threads inside one product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
+    /// For products inside a parallel region.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the form a kernel with its own threads asks for"))]
     One,
     /// All of rayon's; rows and columns are shared out, the inner dimension never, so bits do not change.
     All,

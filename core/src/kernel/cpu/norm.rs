@@ -46,12 +46,16 @@ pub fn group_norm(x: &[f32], gamma: &[f32], beta: &[f32], s: Shape) -> (Vec<f32>
                 for (c, (y, x)) in y.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area)).enumerate() {
                     let scale = gamma[first + c] * rstd;
                     let shift = beta[first + c] - mean * scale;
+                    // Loops, not `for_each`: a closure handed on is compiled apart, without the instruction
+                    // set of this one, and its multiply-add becomes a call into libm.
                     if s.silu {
-                        y.iter_mut()
-                            .zip(x)
-                            .for_each(|(y, &x)| *y = silu(fused, fused.mul_add(x, scale, shift)));
+                        for (y, &x) in y.iter_mut().zip(x) {
+                            *y = silu(fused, fused.mul_add(x, scale, shift));
+                        }
                     } else {
-                        y.iter_mut().zip(x).for_each(|(y, &x)| *y = fused.mul_add(x, scale, shift));
+                        for (y, &x) in y.iter_mut().zip(x) {
+                            *y = fused.mul_add(x, scale, shift);
+                        }
                     }
                 }
             },

@@ -37,6 +37,40 @@ pub fn run<R>(kernel: impl FnOnce(Fused) -> R) -> R {
     Arch::new().dispatch(Run(kernel))
 }
 
+/// Which instruction set a kernel written for vectors of any width runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// The best of this machine.
+    Best,
+    /// Plain scalar code: what machines without a known set run, and tests everywhere.
+    #[cfg_attr(not(test), allow(dead_code, reason = "named by tests; `Best` reaches it by itself"))]
+    Portable,
+}
+
+impl Set {
+    /// Runs `kernel`.
+    #[inline]
+    pub fn run<K: WithSimd>(self, kernel: K) -> K::Output {
+        match self {
+            Self::Best => Arch::new().dispatch(kernel),
+            Self::Portable => kernel.with_simd(pulp::Scalar::new()),
+        }
+    }
+
+    /// Numbers in a vector.
+    pub fn lanes(self) -> usize {
+        struct Lanes;
+        impl WithSimd for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _simd: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        self.run(Lanes)
+    }
+}
+
 /// Independent partial sums of a reduction: two AVX-512 registers, four AVX2 registers.
 const LANES: usize = 32;
 /// Elements summed in `f32` before the total moves to `f64`.
