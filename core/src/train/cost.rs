@@ -167,16 +167,16 @@ pub fn transformer(config: &SitConfig, depth: usize, frozen: bool) -> Cost {
         cost.linear(d, mlp, tokens);
         cost.linear(mlp, d, tokens);
         // Two norms' inputs, queries, keys and values, the hidden layer before GELU; with trained weights
-        // also the inputs of four maps and both branches before their gates.
+        // also the inputs of three maps and both branches before their gates.
         let frozen_values = 5 * d + mlp;
-        cost.keep(tokens * if frozen { frozen_values } else { frozen_values + 5 * d + mlp });
+        cost.keep(tokens * if frozen { frozen_values } else { frozen_values + 5 * d });
     }
     for &features in &config.z_dims {
         let width = config.projector_dim;
         cost.linear(d, width, tokens);
         cost.linear(width, width, tokens);
         cost.linear(width, features, tokens);
-        cost.keep(tokens * (if frozen { 2 * width } else { 4 * width + d } + 2 * features));
+        cost.keep(tokens * (if frozen { 2 * width } else { 3 * width + d } + 2 * features));
     }
     if depth == config.depth {
         cost.linear(d, 2 * d, 1);

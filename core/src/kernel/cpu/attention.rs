@@ -73,9 +73,15 @@ fn softmax(scores: &mut [f32], tokens: usize, scale: f32, mut sum: impl FnMut(us
         |fused| {
             for (index, row) in scores.chunks_exact_mut(tokens).enumerate() {
                 let most = simd::max(row) * scale;
-                let total = simd::map_sum(row, |x| simd::exp(fused, fused.mul_add(x, scale, -most)));
+                let total = simd::map_sum(
+                    row,
+                    #[inline(always)]
+                    |x| simd::exp(fused, fused.mul_add(x, scale, -most)),
+                );
                 let share = 1.0 / total;
-                row.iter_mut().for_each(|x| *x *= share);
+                for x in row.iter_mut() {
+                    *x *= share;
+                }
                 sum(index, most + total.ln());
             }
         },
@@ -150,7 +156,10 @@ fn score_gradients(
             let rows = weights.chunks_exact_mut(tokens).zip(slopes.chunks_exact_mut(tokens));
             for (index, (weights, slopes)) in rows.enumerate() {
                 let lse = lse(index);
-                weights.iter_mut().for_each(|x| *x = simd::exp(fused, fused.mul_add(*x, scale, -lse)));
+                // A loop, not `for_each`: its closure would be compiled apart, for the portable set.
+                for x in weights.iter_mut() {
+                    *x = simd::exp(fused, fused.mul_add(*x, scale, -lse));
+                }
                 let mean = simd::sum2(weights, slopes, |p, dp| p * dp) as f32;
                 for (slope, &weight) in slopes.iter_mut().zip(weights.iter()) {
                     *slope = weight * (*slope - mean) * scale;
