@@ -320,8 +320,8 @@ fn more_workgroups_than_one_dimension_holds() {
     agree(
         &format!("{count} values"),
         ([count], [1], [1]),
-        |a, b, c| kernel::silu(a) + (b + c),
-        |a, b, c| kernel::activation::silu_reference(a) + (b + c),
+        |a, _, _| kernel::silu(a),
+        |a, _, _| kernel::activation::silu_reference(a),
     );
 }
 
@@ -458,7 +458,9 @@ fn optimizer_of_many_weights() {
                     ("v", &after.v, wanted.v),
                 ] {
                     let what = format!("{name}: gate {open:?}, weight {i}, {what}");
-                    compare(&what, &host(ours.clone()), &host(wanted), 2e-6);
+                    let wanted = host(wanted);
+                    let scale = wanted.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+                    compare(&what, &host(ours.clone()), &wanted, 2e-6 * scale);
                 }
                 assert_eq!(
                     host(shared[i].value.clone()),

@@ -124,10 +124,11 @@ pub(super) fn variants_of(plan: &Plan) -> Vec<Program> {
         let window = [("kh", kernel), ("kw", kernel), ("stride", stride)];
         for up in [1, 2] {
             for with in [0, 1] {
-                let mut values = window.to_vec();
-                values.extend([("up", up), ("a_along_k", 1), ("bias", with), ("row_sums", with)]);
-                all.push(plan.program(&CONV, &values));
-                all.push(plan.program(&CONV_WEIGHT_BACKWARD, &values));
+                let reading = [("up", up), ("a_along_k", 1)];
+                let forward = [&window[..], &reading, &[("bias", with)]].concat();
+                let backward = [&window[..], &reading, &[("row_sums", with)]].concat();
+                all.push(plan.program(&CONV, &forward));
+                all.push(plan.program(&CONV_WEIGHT_BACKWARD, &backward));
             }
         }
         all.push(plan.program(&CONV_INPUT_BACKWARD, &window));
