@@ -233,7 +233,7 @@ impl Parameters for TimeConv {
 #[derive(Clone, Debug)]
 pub(super) enum Down {
     Res(Box<ResBlock>),
-    Resample { conv: Conv2d, time_conv: Option<TimeConv> },
+    Resample(Box<Resample>),
 }
 
 impl Down {
@@ -242,16 +242,15 @@ impl Down {
     }
 
     pub(super) fn resample(channels: usize, time: bool, init: &mut Init) -> Self {
-        Self::Resample {
-            conv: Conv2d::new(channels, channels, 3, Conv::downsample(), init),
-            time_conv: time.then(|| TimeConv::new(channels, channels, init)),
-        }
+        let conv = Conv2d::new(channels, channels, 3, Conv::downsample(), init);
+        let time_conv = time.then(|| TimeConv::new(channels, channels, init));
+        Self::Resample(Box::new(Resample { conv, time_conv }))
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Res(block) => block.forward(x),
-            Self::Resample { conv, .. } => conv.forward(x),
+            Self::Resample(way) => way.conv.forward(x),
         }
     }
 }
@@ -260,15 +259,24 @@ impl Parameters for Down {
     fn walk(&mut self, walk: &mut Walk) {
         match self {
             Self::Res(block) => block.walk(walk),
-            Self::Resample { conv, time_conv } => walk_resample(walk, conv, time_conv),
+            Self::Resample(way) => way.walk(walk),
         }
     }
 }
 
-fn walk_resample(walk: &mut Walk, conv: &mut Conv2d, time_conv: &mut Option<TimeConv>) {
-    walk.part("resample.1", conv);
-    if let Some(time_conv) = time_conv {
-        walk.part("time_conv", time_conv);
+/// The way to another resolution: a convolution in space, and one in time that is only kept.
+#[derive(Clone, Debug)]
+pub(super) struct Resample {
+    conv: Conv2d,
+    time_conv: Option<TimeConv>,
+}
+
+impl Parameters for Resample {
+    fn walk(&mut self, walk: &mut Walk) {
+        walk.part("resample.1", &mut self.conv);
+        if let Some(time_conv) = &mut self.time_conv {
+            walk.part("time_conv", time_conv);
+        }
     }
 }
 
@@ -276,19 +284,13 @@ fn walk_resample(walk: &mut Walk, conv: &mut Conv2d, time_conv: &mut Option<Time
 #[derive(Clone, Debug)]
 pub(super) struct Up {
     resnets: Vec<ResBlock>,
-    up: Option<Upsample>,
-}
-
-#[derive(Clone, Debug)]
-struct Upsample {
-    conv: Conv2d,
-    time_conv: Option<TimeConv>,
+    up: Option<Resample>,
 }
 
 impl Up {
     /// `up` says whether there is a way up, and whether it also doubles time.
     pub(super) fn new(resnets: Vec<ResBlock>, channels: usize, up: Option<bool>, init: &mut Init) -> Self {
-        let up = up.map(|time| Upsample {
+        let up = up.map(|time| Resample {
             conv: Conv2d::same3(channels, channels / 2, init),
             time_conv: time.then(|| TimeConv::new(channels, 2 * channels, init)),
         });
@@ -310,11 +312,5 @@ impl Parameters for Up {
         if let Some(up) = &mut self.up {
             walk.part("upsamplers.0", up);
         }
-    }
-}
-
-impl Parameters for Upsample {
-    fn walk(&mut self, walk: &mut Walk) {
-        walk_resample(walk, &mut self.conv, &mut self.time_conv);
     }
 }
