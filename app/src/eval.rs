@@ -272,7 +272,12 @@ fn table(answers: &Value, found: Option<&Comparison>, judge: &Judge) -> Vec<(Str
         found.sfid.iter().for_each(|value| row("spatial Frechet distance", format!("{value:.4}")));
         let spread = |s: &tandem_core::eval::Spread| format!("{:.5} +- {:.5}", s.mean, s.std);
         found.kid.iter().for_each(|s| row("KID (not times 1000)", spread(s)));
-        found.inception_score.iter().for_each(|s| row("inception score (ten splits)", spread(s)));
+        let score = if judge.is_inception() {
+            "inception score".into()
+        } else {
+            format!("class score ({})", judge.name())
+        };
+        found.inception_score.iter().for_each(|s| row(&score, spread(s)));
         found.precision.iter().for_each(|e| row("precision", interval(e)));
         found.recall.iter().for_each(|e| row("recall", interval(e)));
     }

@@ -73,26 +73,26 @@ impl Comparison {
         } else {
             None
         };
-        let share = |flags: Option<&Vec<bool>>| {
-            flags.map(|flags| {
-                let hits = |picks: &[usize]| {
-                    Ok(picks.iter().filter(|i| flags[**i]).count() as f64 / picks.len() as f64)
-                };
-                estimate(flags.len(), REPLICATES, 0, hits)
-            })
-        };
+        let share = |flags: Option<&Vec<bool>>| flags.map(|flags| share_estimate(flags)).transpose();
         Ok(Self {
             frechet,
             sfid,
             kid,
-            precision: share(coverage.as_ref().map(|c| &c.precise)).transpose()?,
-            recall: share(coverage.as_ref().map(|c| &c.recalled)).transpose()?,
+            precision: share(coverage.as_ref().map(|c| &c.precise))?,
+            recall: share(coverage.as_ref().map(|c| &c.recalled))?,
             inception_score: set.inception_score()?,
             num: set.count(),
             num_reference: reference.count(),
             warnings: warnings(set, reference),
         })
     }
+}
+
+/// A share and its interval, which stays a share.
+fn share_estimate(flags: &[bool]) -> Result<Estimate> {
+    let share = |picks: &[usize]| Ok(picks.iter().filter(|i| flags[**i]).count() as f64 / picks.len() as f64);
+    let Estimate { value, low, high } = estimate(flags.len(), REPLICATES, 0, share)?;
+    Ok(Estimate { value, low: low.max(0.0), high: high.min(1.0) })
 }
 
 /// The distance on all pictures; its interval from resampling those that are kept.
