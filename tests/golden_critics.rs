@@ -12,7 +12,7 @@ mod support;
 
 use burn::tensor::{Device, Tensor};
 use support::{Golden, compare, devices, shared};
-use tandem_core::formats::safetensors::TensorFile;
+use tandem_core::files::TensorFile;
 use tandem_core::params;
 use tandem_core::train::optim::Gradients;
 use tandem_core::vae::discriminator::{Discriminator, generator_loss, hinge_loss};
