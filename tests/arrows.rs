@@ -6,11 +6,13 @@ use std::fs;
 use std::path::Path;
 
 /// Rooms of core from the bottom up: a room uses rooms of lower levels, never of its own or a higher one.
-const LEVELS: [&[&str]; 12] = [
+const LEVELS: [&[&str]; 14] = [
     &["error"],
-    &["kernel", "device", "memory", "run", "hub"],
-    &["params", "data"],
+    &["kernel", "device", "memory", "hub"],
+    &["params"],
     &["layers", "latent_norm", "files"],
+    &["run"],
+    &["data"],
     &["vae", "align"],
     &["sit"],
     &["config"],

@@ -8,6 +8,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
+pub use crate::kernel::host;
 
 /// What a named tensor is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +107,6 @@ impl Param {
     pub fn to_vec(&self) -> Vec<f32> {
         host(self.value.clone())
     }
-}
-
-/// The values of a tensor on the host: a synchronising read. Empty if the device failed.
-pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.without_autodiff().try_into_vec_as::<f32>().unwrap_or_default()
 }
 
 /// Visits the parameters of a model under dotted names.

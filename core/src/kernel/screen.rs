@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::gpu::screen as gpu;
 use super::op::{Form, runs_on};
-use crate::params::host;
+use super::read::host;
 
 /// Three directions in latent space and the range that is shown along each.
 #[derive(Clone, Copy, Debug)]
