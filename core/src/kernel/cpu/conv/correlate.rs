@@ -53,24 +53,26 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Of `[c_out, inner]` weights given one by one.
+    /// Of `[c_out, c_in, taps]` weights given one by one.
     pub fn new(
-        (c_out, inner): (usize, usize),
+        (c_out, c_in, taps): (usize, usize, usize),
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync + Send,
     ) -> Self {
-        let blocks = c_out.div_ceil(CHANNELS);
-        let channel = |block: usize, m: usize| Some(block * CHANNELS + m).filter(|&o| o < c_out);
-        let value = |block, k| std::array::from_fn(|m| channel(block, m).map_or(0.0, |o| weight(o, k)));
-        let shift = |b: &[f32], block| std::array::from_fn(|m| channel(block, m).map_or(0.0, |o| b[o]));
-        Self {
-            values: (0..blocks)
-                .flat_map(|b| (0..inner).map(move |k| (b, k)))
-                .map(|(b, k)| value(b, k))
-                .collect(),
-            bias: (0..blocks).map(|block| bias.map_or([0.0; CHANNELS], |b| shift(b, block))).collect(),
-            inner,
-        }
+        let (blocks, inner) = (c_out.div_ceil(CHANNELS), c_in * taps);
+        let mut values = vec![[0.0; CHANNELS]; blocks * inner];
+        let items: Vec<_> = values.chunks_mut(inner.max(1)).enumerate().collect();
+        each(blocks * inner * CHANNELS, items, |(b, block)| {
+            let count = CHANNELS.min(c_out - b * CHANNELS);
+            for (c, cells) in block.chunks_mut(taps).enumerate() {
+                for (t, cell) in cells.iter_mut().enumerate() {
+                    for (m, value) in cell.iter_mut().enumerate().take(count) {
+                        *value = weight(b * CHANNELS + m, c, t);
+                    }
+                }
+            }
+        });
+        Self { values, bias: blocked(bias, blocks), inner }
     }
 
     /// The blocks from number `first` on, each with its bias.
@@ -78,6 +80,15 @@ impl Weights {
         let block = |b: usize| &self.values[b * self.inner..(b + 1) * self.inner];
         (first..self.bias.len()).map(move |b| (block(b), self.bias[b]))
     }
+}
+
+/// Biases in blocks, zeros where there are none.
+pub fn blocked(bias: Option<&[f32]>, blocks: usize) -> Vec<[f32; CHANNELS]> {
+    let mut values = vec![[0.0; CHANNELS]; blocks];
+    if let Some(b) = bias {
+        values.as_flattened_mut()[..b.len()].copy_from_slice(b);
+    }
+    values
 }
 
 /// `y [N, c_out, oh, ow]` of `x [N, c_in, h, w]`.

@@ -89,21 +89,22 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32
 }
 
 fn forward_on(set: Set, x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32> {
-    bank(set, x, b, &g.correlation(), |o, k| w[o * g.inner() + k])
+    let taps = g.taps();
+    bank(set, x, b, &g.correlation(), |o, i, t| w[(o * g.c_in + i) * taps + t])
 }
 
-/// Correlation with weights given one by one, in the form that suits its shape.
+/// Correlation with weights (output channel, input channel, tap), in the form that suits its shape.
 fn bank(
     set: Set,
     x: &[f32],
     b: Option<&[f32]>,
     c: &Correlation,
-    w: impl Fn(usize, usize) -> f32,
+    w: impl Fn(usize, usize, usize) -> f32 + Sync + Send,
 ) -> Vec<f32> {
     if winograd::suits(c) {
         winograd::correlate(set, x, &Kernels::new((c.c_out, c.c_in), b, w), c)
     } else {
-        correlate(set, x, &Weights::new((c.c_out, c.c_in * c.kh * c.kw), b, w), c)
+        correlate(set, x, &Weights::new((c.c_out, c.c_in, c.kh * c.kw), b, w), c)
     }
 }
 
@@ -116,7 +117,7 @@ fn grad_input_on(set: Set, gy: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometr
     if g.stride > 1 {
         return transposed::grad_input(set, gy, w, b, g);
     }
-    let (taps, inner) = (g.taps(), g.inner());
+    let taps = g.taps();
     let origin = [g.pad[0] as isize + 1 - g.kh as isize, g.pad[1] as isize + 1 - g.kw as isize];
     let back = Correlation {
         c_in: g.c_out,
@@ -129,7 +130,7 @@ fn grad_input_on(set: Set, gy: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometr
         ..g.correlation()
     };
     // Turned: dx_i = Σ_o gy_o ⋆ w_oi read backwards.
-    bank(set, gy, b, &back, |i, k| w[k / taps * inner + i * taps + (taps - 1 - k % taps)])
+    bank(set, gy, b, &back, |i, o, t| w[(o * g.c_in + i) * taps + (taps - 1 - t)])
 }
 
 /// `db [O]` of `gy [N, O, area]`.

@@ -72,12 +72,15 @@ fn parts(set: Set, w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<Part> {
     let mut parts = Vec::new();
     for rows in Phase::all(g.h, g.pad[0], g.kh, g.stride) {
         for cols in Phase::all(g.w, g.pad[1], g.kw, g.stride) {
-            let taps = rows.taps * cols.taps;
-            let weights = Weights::new((g.c_in, g.c_out * taps), b, |i, k| {
-                let (o, t) = (k / taps, k % taps);
+            // Where each tap of this phase lies in the whole kernel.
+            let tap = |t: usize| {
                 let ky = rows.first + (rows.taps - 1 - t / cols.taps) * g.stride;
                 let kx = cols.first + (cols.taps - 1 - t % cols.taps) * g.stride;
-                w[((o * g.c_in + i) * g.kh + ky) * g.kw + kx]
+                ky * g.kw + kx
+            };
+            let taps: Vec<_> = (0..rows.taps * cols.taps).map(tap).collect();
+            let weights = Weights::new((g.c_in, g.c_out, taps.len()), b, |i, o, t| {
+                w[(o * g.c_in + i) * g.taps() + taps[t]]
             });
             let origin = |p: Phase| p.quotient as isize + 1 - p.taps as isize;
             let c = Correlation {

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::parallel::{cut, each};
 use super::super::simd::Set;
-use super::correlate::{Correlation, TASKS};
+use super::correlate::{Correlation, TASKS, blocked};
 use super::layout::{Lanes, Layout};
 use super::tile::{CHANNELS, Offsets, VECTORS, block, lanes, window};
 
@@ -25,46 +25,72 @@ pub fn suits(c: &Correlation) -> bool {
     (c.kh, c.kw, c.stride) == (3, 3, 1) && c.c_in >= 16 && c.c_out >= 16 && c.oh >= 4 && c.ow >= 4
 }
 
-/// `G g Gᵀ` of all kernels, `[ξ][block][c_in][CHANNELS]`, and the biases.
+/// `G g Gᵀ` of all kernels, `[block][ξ][c_in][CHANNELS]`, and the biases.
 pub struct Kernels {
     values: Vec<[f32; CHANNELS]>,
-    bias: Vec<f32>,
-    blocks: usize,
+    bias: Vec<[f32; CHANNELS]>,
     c_in: usize,
 }
 
 impl Kernels {
-    /// Of `[c_out, c_in · 9]` weights given one by one.
+    /// Of `[c_out, c_in, 9]` weights given one by one.
     pub fn new(
         (c_out, c_in): (usize, usize),
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync + Send,
     ) -> Self {
         let blocks = c_out.div_ceil(CHANNELS);
-        let mut values = vec![[0.0; CHANNELS]; POSITIONS * blocks * c_in];
-        for (o, c) in (0..c_out).flat_map(|o| (0..c_in).map(move |c| (o, c))) {
-            let g: [f32; 9] = std::array::from_fn(|t| weight(o, c * 9 + t));
-            for (xi, &v) in transformed_kernel(&g).iter().enumerate() {
-                values[(xi * blocks + o / CHANNELS) * c_in + c][o % CHANNELS] = v;
+        let mut values = vec![[0.0; CHANNELS]; blocks * POSITIONS * c_in];
+        let items: Vec<_> = values.chunks_mut(POSITIONS * c_in).enumerate().collect();
+        each(blocks * POSITIONS * c_in * CHANNELS, items, |(b, block)| {
+            let count = CHANNELS.min(c_out - b * CHANNELS);
+            for c in 0..c_in {
+                let mut g = [[0.0; CHANNELS]; 9];
+                for m in 0..count {
+                    for (t, g) in g.iter_mut().enumerate() {
+                        g[m] = weight(b * CHANNELS + m, c, t);
+                    }
+                }
+                for (xi, value) in transformed_kernel(&g).into_iter().enumerate() {
+                    block[xi * c_in + c] = value;
+                }
             }
-        }
-        let mut bias = bias.map_or_else(|| vec![0.0; c_out], <[f32]>::to_vec);
-        bias.resize(blocks * CHANNELS, 0.0);
-        Self { values, bias, blocks, c_in }
+        });
+        Self { values, bias: blocked(bias, blocks), c_in }
+    }
+
+    fn blocks(&self) -> usize {
+        self.bias.len()
     }
 
     fn block(&self, xi: usize, block: usize) -> &[[f32; CHANNELS]] {
-        let at = (xi * self.blocks + block) * self.c_in;
+        let at = (block * POSITIONS + xi) * self.c_in;
         &self.values[at..at + self.c_in]
     }
 }
 
-fn transformed_kernel(g: &[f32; 9]) -> [f32; POSITIONS] {
-    let three_to_four = |a: f32, b: f32, c: f32| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|x| three_to_four(g[x], g[3 + x], g[6 + x]));
-    let rows: [[f32; 4]; 4] =
-        std::array::from_fn(|y| three_to_four(columns[0][y], columns[1][y], columns[2][y]));
-    std::array::from_fn(|xi| rows[xi / 4][xi % 4])
+/// `G g Gᵀ` of the kernels of [`CHANNELS`] output channels.
+fn transformed_kernel(g: &[[f32; CHANNELS]; 9]) -> [[f32; CHANNELS]; POSITIONS] {
+    let mut columns = [[[0.0; CHANNELS]; 4]; 3];
+    for x in 0..3 {
+        columns[x] = kernel_pass(&g[x], &g[3 + x], &g[6 + x]);
+    }
+    let mut values = [[0.0; CHANNELS]; POSITIONS];
+    for y in 0..4 {
+        let row = kernel_pass(&columns[0][y], &columns[1][y], &columns[2][y]);
+        values[y * 4..y * 4 + 4].copy_from_slice(&row);
+    }
+    values
+}
+
+/// `G g` of one column.
+fn kernel_pass(a: &[f32; CHANNELS], b: &[f32; CHANNELS], c: &[f32; CHANNELS]) -> [[f32; CHANNELS]; 4] {
+    let mut values = [*a, [0.0; CHANNELS], [0.0; CHANNELS], *c];
+    for m in 0..CHANNELS {
+        values[1][m] = 0.5 * (a[m] + b[m] + c[m]);
+        values[2][m] = 0.5 * (a[m] - b[m] + c[m]);
+    }
+    values
 }
 
 /// The stride-2 correlation whose 4×4 windows are the tiles of `c`.
@@ -77,12 +103,13 @@ pub fn correlate(set: Set, x: &[f32], kernels: &Kernels, c: &Correlation) -> Vec
     let mut y = vec![0.0; c.n * c.c_out * c.area()];
     let layout = Layout::new(&windows(c), set.lanes(), usize::MAX);
     let pictures = layout.pictures();
-    let ranges = if layout.batched { 1 } else { TASKS.div_ceil(c.n).min(kernels.blocks.div_ceil(8)) };
-    let per_range = kernels.blocks.div_ceil(ranges);
+    // Every range transforms the windows anew: half as many as for a direct correlation.
+    let ranges = if layout.batched { 1 } else { (TASKS / 2).div_ceil(c.n).min(kernels.blocks().div_ceil(8)) };
+    let per_range = kernels.blocks().div_ceil(ranges);
     let mut tasks = Vec::new();
     let outputs = y.chunks_mut(pictures * c.c_out * c.area());
     for (x, y) in x.chunks(pictures * c.image()).zip(outputs) {
-        let starts: Vec<_> = (0..kernels.blocks).step_by(per_range).collect();
+        let starts: Vec<_> = (0..kernels.blocks()).step_by(per_range).collect();
         let whole = y.len() / c.area();
         let channels = |first: usize| {
             if ranges == 1 { whole } else { (per_range * CHANNELS).min(c.c_out - first * CHANNELS) }
@@ -122,7 +149,7 @@ impl WithSimd for Task<'_> {
         let mut products = vec![zero; blocks * CHANNELS];
         let row = size_of::<Transformed<S>>() / size_of::<f32>();
         let rows = Offsets::new((0..c.c_in).map(|i| i * row).collect());
-        let bias = &kernels.bias[first * CHANNELS..];
+        let bias = kernels.bias[first..].as_flattened();
         let mut place = Place { y, channels, c, batched: layout.batched };
         for tile in layout.tiles() {
             layout.pack(x, c.image(), 0, tile, &mut values);
