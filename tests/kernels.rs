@@ -12,6 +12,7 @@ mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use support::compare;
+use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::kernel::{self, Conv, GroupNormConfig};
 use tandem_core::params::host;
 
@@ -50,6 +51,7 @@ fn agree<const A: usize, const B: usize, const C: usize, const O: usize>(
         let (da, db, dc) = (a.grad(&grads).map(host), b.grad(&grads).map(host), c.grad(&grads).map(host));
         [host(y), grad(da), grad(db), grad(dc)]
     };
+    set_gpu_forms(GpuForms::All);
     let theirs = run(&reference, &tandem_core::device::cpu());
     for (name, device) in support::devices() {
         let mine = run(&ours, &device);
@@ -332,6 +334,7 @@ fn differences_agree<const A: usize, const O: usize>(
     f: impl Fn(Tensor<A>) -> Tensor<O>,
 ) {
     const STEP: f32 = 1e-2;
+    set_gpu_forms(GpuForms::All);
     for (name, device) in support::devices() {
         let point = values(1, shape.iter().product());
         let at = |values: Vec<f32>| Tensor::<A>::from_data(TensorData::new(values, shape), &device);
