@@ -561,3 +561,26 @@ fn batch_norm_with_leaky_relu() {
         compare(&format!("moments of {shape:?}"), &host(mine), &host(theirs), 1e-5);
     }
 }
+
+#[test]
+fn a_gate_or_branch_off_the_tape_costs_the_others_no_gradient() {
+    set_gpu_forms(GpuForms::All);
+    for (name, device) in support::devices() {
+        let (x, gate, h) =
+            (leaf(1, [2, 3, 5], &device), leaf(2, [2, 5], &device), leaf(3, [2, 3, 5], &device));
+        let weights = leaf(4, [2, 3, 5], &device).without_autodiff();
+        let grads = |y: Tensor<3>| (y * weights.clone()).sum().backward();
+        let frozen_gate = gate.clone().without_autodiff();
+        let ours = grads(kernel::gated_residual(x.clone(), frozen_gate.clone(), h.clone()));
+        let theirs = grads(kernel::gate::gated_residual_reference(x.clone(), frozen_gate, h.clone()));
+        for (what, leaf) in [("dx", &x), ("dh", &h)] {
+            let (ours, theirs) = (host(leaf.grad(&ours).unwrap()), host(leaf.grad(&theirs).unwrap()));
+            compare(&format!("{name}: {what}"), &ours, &theirs, 1e-5);
+        }
+        let frozen = h.without_autodiff();
+        let ours = grads(kernel::gated_residual(x.clone(), gate.clone(), frozen.clone()));
+        let theirs = grads(kernel::gate::gated_residual_reference(x, gate.clone(), frozen));
+        let (ours, theirs) = (host(gate.grad(&ours).unwrap()), host(gate.grad(&theirs).unwrap()));
+        compare(&format!("{name}: dgate"), &ours, &theirs, 1e-5);
+    }
+}
