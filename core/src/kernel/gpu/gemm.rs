@@ -47,6 +47,8 @@ pub struct Size {
     pub n: usize,
     /// Terms of a sum.
     pub k: usize,
+    /// How often `n` occurs: parts of the columns that share no tile.
+    pub phases: usize,
 }
 
 /// How a product is cut: its tile, and how many workgroups share the `k` of one tile.
@@ -97,7 +99,7 @@ impl Plan {
     }
 
     fn with(tile: Tile, size: Size, split: bool, machine: &Machine) -> Self {
-        let tiles = size.m.div_ceil(tile.bm as usize) * size.n.div_ceil(tile.bn as usize);
+        let tiles = size.phases * size.m.div_ceil(tile.bm as usize) * size.n.div_ceil(tile.bn as usize);
         // A split has at least 256 terms, or adding the parts costs more than it gains.
         let most = size.k.div_ceil(256).clamp(1, 64);
         let splits = if split { machine.workgroups.div_ceil(tiles.max(1)).clamp(1, most) } else { 1 };
@@ -195,10 +197,10 @@ mod tests {
             TILES.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))
         };
         for machine in [Machine::SOFTWARE, Machine::HARDWARE] {
-            let pictures = best(Size { m: 3, n: 32_768, k: 144 }, &machine);
+            let pictures = best(Size { m: 3, n: 32_768, k: 144, phases: 1 }, &machine);
             assert_eq!(pictures.map(|t| t.bm), Some(4));
         }
-        let large = best(Size { m: 2048, n: 2048, k: 512 }, &Machine::HARDWARE);
+        let large = best(Size { m: 2048, n: 2048, k: 512, phases: 1 }, &Machine::HARDWARE);
         assert!(large.is_some_and(|t| t.tm * t.tn <= 64));
     }
 
@@ -207,7 +209,7 @@ mod tests {
         for machine in [Machine::SOFTWARE, Machine::HARDWARE] {
             for k in [1, 15, 16, 255, 257, 32_768] {
                 for tile in TILES {
-                    let size = Size { m: 16, n: 144, k };
+                    let size = Size { m: 16, n: 144, k, phases: 1 };
                     let plan = Plan::with(tile, size, true, &machine);
                     assert!(plan.k_split * plan.splits >= k, "{plan:?} leaves some of {k} out");
                     assert!(plan.k_split * (plan.splits - 1) < k, "{plan:?} has an empty split of {k}");
