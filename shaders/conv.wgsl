@@ -34,6 +34,8 @@ const KW: u32 = {{ kw }}u;
 const STRIDE: u32 = {{ stride }}u;
 const UP: u32 = {{ up }}u;
 
+fn begin(n0: u32) {}
+
 fn m_size() -> u32 { return info.outputs; }
 fn n_size() -> u32 { return info.batch * info.out_height * info.out_width; }
 fn k_size() -> u32 { return info.inputs * KH * KW; }

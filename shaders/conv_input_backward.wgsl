@@ -2,8 +2,10 @@
 //
 //   dx[b, i, q] = sum_k W[o, i, ky, kx] dy[b, o, (row(q) + top - ky) / s, (column(q) + left - kx) / s]
 //
-// with k = (o, ky, kx), m = i, n = (b, q); terms whose division leaves a rest are zero. Kernel size
-// and stride are template values. shared/gemm.wgsl is the machine.
+// with k = (o, ky, kx), m = i, n = (b, q). A term counts only where the division leaves no rest, so pixels are
+// taken by phases, those whose padded row and column have the same rests: each phase meets its own taps only, one
+// in s^2 of them, and no product with zero is made. A tile lies in one phase.
+// Kernel size and stride are template values. shared/gemm.wgsl is the machine.
 // {{ wg }} invocations, {{ bm }} x {{ bn }} tile, {{ bk }} deep.
 struct Info {
     batch: u32,
@@ -29,13 +31,34 @@ const KH: u32 = {{ kh }}u;
 const KW: u32 = {{ kw }}u;
 const STRIDE: u32 = {{ stride }}u;
 
+const TAPS_H: u32 = (KH + STRIDE - 1u) / STRIDE; // of a phase
+const TAPS_W: u32 = (KW + STRIDE - 1u) / STRIDE;
+
+var<private> phase_row: u32;
+var<private> phase_column: u32;
+
+fn phase_height() -> u32 { return (info.height + STRIDE - 1u) / STRIDE; }
+fn phase_width() -> u32 { return (info.width + STRIDE - 1u) / STRIDE; }
+// Columns of a phase, and the same in whole tiles.
+fn phase_size() -> u32 { return info.batch * phase_height() * phase_width(); }
+fn phase_tiles() -> u32 { return (phase_size() + BN - 1u) / BN; }
+
+fn begin(n0: u32) {
+    let phase = n0 / (phase_tiles() * BN);
+    phase_row = phase / STRIDE;
+    phase_column = phase % STRIDE;
+}
+
 fn m_size() -> u32 { return info.inputs; }
-fn n_size() -> u32 { return info.batch * info.height * info.width; }
-fn k_size() -> u32 { return info.outputs * KH * KW; }
+fn n_size() -> u32 { return STRIDE * STRIDE * phase_tiles() * BN; }
+fn k_size() -> u32 { return info.outputs * TAPS_H * TAPS_W; }
 
 fn weight_at(m: u32, k: u32) -> f32 {
-    let inside = m < info.inputs && k < k_size();
-    let at = (k / (KH * KW) * info.inputs + m) * (KH * KW) + k % (KH * KW);
+    let o = k / (TAPS_H * TAPS_W);
+    let ky = phase_row + k % (TAPS_H * TAPS_W) / TAPS_W * STRIDE;
+    let kx = phase_column + k % TAPS_W * STRIDE;
+    let inside = m < info.inputs && o < info.outputs && ky < KH && kx < KW;
+    let at = ((o * info.inputs + m) * KH + ky) * KW + kx;
     return select(0.0, weight[select(0u, at, inside)], inside);
 }
 
@@ -48,30 +71,35 @@ fn load_a(m: u32, k: u32) -> Block {
 }
 
 struct Place {
-    plane: u32, // b O
-    row: u32, // padded
+    sample: u32,
+    row: u32,
     column: u32,
     exists: bool,
 }
 
 fn place_of(n: u32) -> Place {
-    let area = info.height * info.width;
-    let b = n / area;
-    let q = n % area;
-    let row = q / info.width + info.top;
-    return Place(b * info.outputs, row, q % info.width + info.left, n < info.batch * area);
+    let within = n % (phase_tiles() * BN);
+    let area = phase_height() * phase_width();
+    let q = within % area;
+    let first_row = (phase_row + STRIDE - info.top % STRIDE) % STRIDE;
+    let first_column = (phase_column + STRIDE - info.left % STRIDE) % STRIDE;
+    let row = first_row + q / phase_width() * STRIDE;
+    let column = first_column + q % phase_width() * STRIDE;
+    let exists = within < phase_size() && row < info.height && column < info.width;
+    return Place(within / area, row, column, exists);
 }
 
-fn grad_at(place: Place, o: u32, ky: u32, kx: u32) -> f32 {
-    let row = place.row - ky;
-    let column = place.column - kx;
-    let whole = row % STRIDE == 0u && column % STRIDE == 0u;
-    let inside = row / STRIDE < info.out_height && column / STRIDE < info.out_width;
+fn grad_at(place: Place, o: u32, tap_row: u32, tap_column: u32) -> f32 {
     // Below zero wraps to a huge number, which is outside as well.
-    let reached = place.exists && o < info.outputs && whole && inside;
-    let line = (place.plane + o) * info.out_height + row / STRIDE;
-    let at = select(0u, line * info.out_width + column / STRIDE, reached);
-    return select(0.0, grad[at], reached);
+    let padded_row = place.row + info.top;
+    let padded_column = place.column + info.left;
+    let row = (padded_row - phase_row) / STRIDE - tap_row;
+    let column = (padded_column - phase_column) / STRIDE - tap_column;
+    let reaches = padded_row >= phase_row && padded_column >= phase_column;
+    let inside = reaches && row < info.out_height && column < info.out_width;
+    let reached = place.exists && o < info.outputs && inside;
+    let line = (place.sample * info.outputs + o) * info.out_height + row;
+    return select(0.0, grad[select(0u, line * info.out_width + column, reached)], reached);
 }
 
 fn load_b(n: u32, k: u32) -> Block {
@@ -81,23 +109,23 @@ fn load_b(n: u32, k: u32) -> Block {
     let p3 = place_of(n + 3u);
     var block: Block;
     for (var j = 0u; j < 4u; j++) {
-        let o = (k + j) / (KH * KW);
-        let ky = (k + j) % (KH * KW) / KW;
-        let kx = (k + j) % KW;
+        let o = (k + j) / (TAPS_H * TAPS_W);
+        let row = (k + j) % (TAPS_H * TAPS_W) / TAPS_W;
+        let column = (k + j) % TAPS_W;
         block[j] = vec4<f32>(
-            grad_at(p0, o, ky, kx),
-            grad_at(p1, o, ky, kx),
-            grad_at(p2, o, ky, kx),
-            grad_at(p3, o, ky, kx),
+            grad_at(p0, o, row, column),
+            grad_at(p1, o, row, column),
+            grad_at(p2, o, row, column),
+            grad_at(p3, o, row, column),
         );
     }
     return block;
 }
 
 fn store_one(m: u32, n: u32, value: f32) {
-    let area = info.height * info.width;
-    if (n < info.batch * area) {
-        dx[(n / area * info.inputs + m) * area + n % area] = value;
+    let place = place_of(n);
+    if (place.exists) {
+        dx[((place.sample * info.inputs + m) * info.height + place.row) * info.width + place.column] = value;
     }
 }
 

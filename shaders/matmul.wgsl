@@ -35,6 +35,8 @@ struct Info {
 #end
 @group(0) @binding(_) var<uniform> info: Info;
 
+fn begin(n0: u32) {}
+
 fn m_size() -> u32 { return info.m; }
 fn n_size() -> u32 { return info.n; }
 fn k_size() -> u32 { return info.k; }

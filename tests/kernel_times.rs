@@ -17,7 +17,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor, TensorData};
 use tandem_core::device::{DeviceChoice, choose};
 use tandem_core::kernel::gpu::meter::{Launches, Meter};
-use tandem_core::kernel::op::set_plain_gpu;
+use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::kernel::optimizer::{AdamW, Slot, adamw, ema, global_norm};
 use tandem_core::kernel::{self, Conv, GroupNormConfig};
 use tandem_core::params::host;
@@ -36,7 +36,7 @@ fn row(what: &str, work: &dyn Fn()) {
     let mut launches = [Launches::default(), Launches::default()];
     for repetition in 0..=REPETITIONS {
         for (i, plain) in [true, false].into_iter().enumerate() {
-            set_plain_gpu(plain);
+            set_gpu_forms(if plain { GpuForms::Plain } else { GpuForms::Chosen });
             let meter = Meter::start();
             let began = Instant::now();
             work();
@@ -171,5 +171,5 @@ fn table_of_kernels() {
     optimizer(&chosen.device);
     linears(&chosen.device);
     convolutions(&chosen.device);
-    set_plain_gpu(false);
+    set_gpu_forms(GpuForms::Chosen);
 }

@@ -12,6 +12,7 @@ mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use support::compare;
+use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::kernel::{self, Conv, GroupNormConfig};
 use tandem_core::params::host;
 
@@ -50,6 +51,7 @@ fn agree<const A: usize, const B: usize, const C: usize, const O: usize>(
         let (da, db, dc) = (a.grad(&grads).map(host), b.grad(&grads).map(host), c.grad(&grads).map(host));
         [host(y), grad(da), grad(db), grad(dc)]
     };
+    set_gpu_forms(GpuForms::All);
     let theirs = run(&reference, &tandem_core::device::cpu());
     for (name, device) in support::devices() {
         let mine = run(&ours, &device);
@@ -332,6 +334,7 @@ fn differences_agree<const A: usize, const O: usize>(
     f: impl Fn(Tensor<A>) -> Tensor<O>,
 ) {
     const STEP: f32 = 1e-2;
+    set_gpu_forms(GpuForms::All);
     for (name, device) in support::devices() {
         let point = values(1, shape.iter().product());
         let at = |values: Vec<f32>| Tensor::<A>::from_data(TensorData::new(values, shape), &device);
@@ -556,5 +559,28 @@ fn batch_norm_with_leaky_relu() {
         let (mine, theirs) =
             (kernel::batch_moments(x.clone()), kernel::batch_norm::batch_moments_reference(x));
         compare(&format!("moments of {shape:?}"), &host(mine), &host(theirs), 1e-5);
+    }
+}
+
+#[test]
+fn a_gate_or_branch_off_the_tape_costs_the_others_no_gradient() {
+    set_gpu_forms(GpuForms::All);
+    for (name, device) in support::devices() {
+        let (x, gate, h) =
+            (leaf(1, [2, 3, 5], &device), leaf(2, [2, 5], &device), leaf(3, [2, 3, 5], &device));
+        let weights = leaf(4, [2, 3, 5], &device).without_autodiff();
+        let grads = |y: Tensor<3>| (y * weights.clone()).sum().backward();
+        let frozen_gate = gate.clone().without_autodiff();
+        let ours = grads(kernel::gated_residual(x.clone(), frozen_gate.clone(), h.clone()));
+        let theirs = grads(kernel::gate::gated_residual_reference(x.clone(), frozen_gate, h.clone()));
+        for (what, leaf) in [("dx", &x), ("dh", &h)] {
+            let (ours, theirs) = (host(leaf.grad(&ours).unwrap()), host(leaf.grad(&theirs).unwrap()));
+            compare(&format!("{name}: {what}"), &ours, &theirs, 1e-5);
+        }
+        let frozen = h.without_autodiff();
+        let ours = grads(kernel::gated_residual(x.clone(), gate.clone(), frozen.clone()));
+        let theirs = grads(kernel::gate::gated_residual_reference(x, gate.clone(), frozen));
+        let (ours, theirs) = (host(gate.grad(&ours).unwrap()), host(gate.grad(&theirs).unwrap()));
+        compare(&format!("{name}: dgate"), &ours, &theirs, 1e-5);
     }
 }

@@ -14,17 +14,17 @@ use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset};
 use tandem_core::device::{DeviceChoice, choose};
 use tandem_core::kernel::gpu::meter::{Launches, Meter};
-use tandem_core::kernel::op::set_plain_gpu;
+use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::train::Trainer;
 
-/// Launches of one step of preset nano at batch 2, after a step that compiles.
+/// Launches of one step of preset nano, with half the blocks and one picture, after a step that compiles.
 fn step_launches(trainer: &mut Trainer, plain: bool) -> Launches {
-    set_plain_gpu(plain);
+    set_gpu_forms(if plain { GpuForms::Plain } else { GpuForms::Chosen });
     let meter = Meter::start();
     trainer.step().unwrap();
     trainer.flush().unwrap();
     let launches = meter.finish();
-    set_plain_gpu(false);
+    set_gpu_forms(GpuForms::Chosen);
     let name = if plain { "plain operations" } else { "kernels" };
     eprintln!(
         "{name}: {} launches, {} of our shaders, which bind {:.1} MiB",
@@ -45,7 +45,7 @@ fn kernels_halve_the_launches_of_a_training_step() {
         return;
     }
     let chosen = choose(DeviceChoice::Software).expect("a software Vulkan adapter");
-    let settings = ["train.batch=2".to_string(), "train.steps=8".to_string()];
+    let settings = ["train.batch=1", "train.steps=8", "sit.depth=3"].map(String::from);
     let config = Config::load("nano", &settings).unwrap();
     let dataset = Arc::new(Dataset::open(&DataSource::Embedded, config.data.image_px).unwrap());
     let folder = tempfile::tempdir().unwrap();

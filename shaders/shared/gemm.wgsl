@@ -3,7 +3,7 @@
 //
 //   load_a(m, k), load_b(n, k) -> Block: four values along m (or n) for each of k..k+3, zeros outside
 //   store(m, n, c): the values (m, n..n+3), checked for bounds
-//   m_size(), n_size(), k_size()
+//   m_size(), n_size(), k_size(); begin(n0): told the tile's first column before anything is loaded
 //
 // A workgroup owns a tile of BM x BN and walks k in steps of BK through workgroup memory; an
 // invocation owns TM x TN values in registers: (TM + TN) / 4 vector reads for TM TN multiply-adds.
@@ -73,6 +73,7 @@ fn main(
     let tile = group % (n_tiles * m_tiles);
     let m0 = tile % m_tiles * BM;
     let n0 = tile / m_tiles * BN;
+    begin(n0);
     let k_end = min(k_size(), (split + 1u) * info.k_split);
     let row = local / COLUMNS;
     let column = local % COLUMNS;

@@ -79,7 +79,7 @@ impl Kernel for ActivatedLinear {
         grad: CubeTensor,
         wanted: &[bool],
     ) -> Vec<Option<CubeTensor>> {
-        let [Some(x), Some(weight), ..] = inputs else { return Vec::new() };
+        let [Some(x), Some(weight), ..] = inputs else { unreachable!("backward keeps these inputs") };
         let grad = pointwise::activation_backward(&saved[0], &grad, self.0);
         let dx = wanted[0].then(|| linear::grad_input(&grad, weight));
         if !wanted[1] && !wanted[2] {

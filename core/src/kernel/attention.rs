@@ -8,11 +8,12 @@ use burn::tensor::Tensor;
 
 use super::cpu::attention::{self as cpu, Shape};
 use super::gpu::attention as gpu;
-use super::op::{Array, Form, Kernel, View, apply1, runs_on};
+use super::op::{Array, Form, Kernel, View, apply1, on_hardware, runs_on};
 
 /// Attention of `qkv [B, N, 3, H, d]` → `[B, N, H·d]`, scale `d^-½`.
 pub fn attention(qkv: Tensor<5>) -> Tensor<3> {
-    let served = gpu::serves(qkv.dims()[4]);
+    // Registers are memory on a software adapter, where stored scores are the lesser evil.
+    let served = gpu::serves(qkv.dims()[4]) && on_hardware(&qkv);
     match runs_on(&qkv, served) {
         Form::Reference => attention_reference(qkv),
         Form::Cpu | Form::Wgsl => apply1(Attention, qkv),

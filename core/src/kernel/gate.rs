@@ -4,6 +4,7 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::gate as cpu;
+use super::gpu::launch::{dims, empty};
 use super::gpu::pointwise as gpu;
 use super::op::{Array, Form, Kernel, View, apply3, runs_on};
 
@@ -52,11 +53,13 @@ impl Kernel for GatedResidual {
         inputs: &[Option<CubeTensor>],
         _: &[CubeTensor],
         grad: CubeTensor,
-        _: &[bool],
+        wanted: &[bool],
     ) -> Vec<Option<CubeTensor>> {
-        let [_, Some(gate), Some(h)] = inputs else { return Vec::new() };
-        let (dgate, dh) = gpu::gated_residual_backward(gate, h, &grad);
-        vec![Some(grad), Some(dgate), Some(dh)]
+        // What serves no wanted gradient was not kept; something of its shape stands in for it.
+        let [batch, _, width] = dims(&grad);
+        let gate = inputs[1].clone().unwrap_or_else(|| empty(&grad, &[batch, width]));
+        let (dgate, dh) = gpu::gated_residual_backward(&gate, inputs[2].as_ref().unwrap_or(&grad), &grad);
+        vec![None, wanted[1].then_some(dgate), wanted[2].then_some(dh)]
     }
 
     fn keeps(&self, index: usize) -> bool {

@@ -78,7 +78,7 @@ impl Kernel for GroupNorm {
         grad: CubeTensor,
         _: &[bool],
     ) -> Vec<Option<CubeTensor>> {
-        let [Some(x), Some(gamma), Some(beta)] = inputs else { return Vec::new() };
+        let [Some(x), Some(gamma), Some(beta)] = inputs else { unreachable!("backward keeps these inputs") };
         gpu::backward((x, gamma, beta), &saved[0], &grad, self.0).map(Some).into()
     }
 }

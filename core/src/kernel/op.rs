@@ -11,7 +11,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -170,13 +170,40 @@ pub enum Form {
     Reference,
 }
 
-/// Whether hand-written GPU forms are passed over, to compare with what they replace.
-static PLAIN_GPU: AtomicBool = AtomicBool::new(false);
+/// Which hand-written GPU forms are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GpuForms {
+    /// Those that are faster on the adapter.
+    Chosen,
+    /// None: how a benchmark measures what they are worth.
+    Plain,
+    /// All: how a test reaches the ones that an adapter passes over.
+    All,
+}
 
-/// Passes hand-written GPU forms over (`true`) or uses them, for the whole process: how a benchmark
-/// measures what they are worth.
-pub fn set_plain_gpu(plain: bool) {
-    PLAIN_GPU.store(plain, Ordering::Relaxed);
+static GPU_FORMS: AtomicU8 = AtomicU8::new(GpuForms::Chosen as u8);
+
+/// Chooses the GPU forms of the whole process.
+pub fn set_gpu_forms(forms: GpuForms) {
+    GPU_FORMS.store(forms as u8, Ordering::Relaxed);
+}
+
+fn forms_are(forms: GpuForms) -> bool {
+    GPU_FORMS.load(Ordering::Relaxed) == forms as u8
+}
+
+/// Whether a GPU form is used that is slower than plain operations on software adapters.
+pub fn on_hardware<const D: usize>(x: &Tensor<D>) -> bool {
+    fn software(device: &DispatchDevice) -> bool {
+        match device {
+            DispatchDevice::Cube(device) => gpu::is_software(device),
+            DispatchDevice::Autodiff(inner) => software(&inner.clone().inner()),
+            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
+            _ => false,
+        }
+    }
+    forms_are(GpuForms::All) || !software(x.device().as_dispatch())
 }
 
 /// The form in which an operation runs for `x`: its CPU form on burn-flex, its WGSL form on a
@@ -193,7 +220,7 @@ pub fn runs_on<const D: usize>(x: &Tensor<D>, has_wgsl: bool) -> Form {
     }
     match of(x.device().as_dispatch()) {
         _ if x.dtype() != DType::F32 => Form::Reference,
-        Form::Wgsl if !has_wgsl || PLAIN_GPU.load(Ordering::Relaxed) => Form::Reference,
+        Form::Wgsl if !has_wgsl || forms_are(GpuForms::Plain) => Form::Reference,
         form => form,
     }
 }

@@ -68,7 +68,7 @@ impl Geometry {
         activation: Option<Activation>,
     ) -> CubeTensor {
         let (oh, ow) = self.out();
-        let size = Size { m: self.outputs, n: self.batch * oh * ow, k: self.taps() };
+        let size = Size { m: self.outputs, n: self.batch * oh * ow, k: self.taps(), phases: 1 };
         let plan = Plan::new(size, false, x);
         let y = empty(x, &[self.batch, self.outputs, oh, ow]);
         let (act, slope) = numbered(activation);
@@ -86,8 +86,10 @@ impl Geometry {
     /// Gradient of the input.
     pub fn grad_input(&self, grad: &CubeTensor, weight: &CubeTensor) -> CubeTensor {
         let (h, w) = (self.height * self.up, self.width * self.up);
-        let k = self.outputs * self.kernel.0 * self.kernel.1;
-        let plan = Plan::new(Size { m: self.inputs, n: self.batch * h * w, k }, false, grad);
+        let s = self.conv.stride;
+        let k = self.outputs * self.kernel.0.div_ceil(s) * self.kernel.1.div_ceil(s);
+        let n = self.batch * h.div_ceil(s) * w.div_ceil(s);
+        let plan = Plan::new(Size { m: self.inputs, n, k, phases: s * s }, false, grad);
         let dx = empty(grad, &[self.batch, self.inputs, h, w]);
         let program = plan.program(&CONV_INPUT_BACKWARD, &self.values());
         program.launch(plan.groups, &[grad, weight, &dx], &self.numbers((h, w), &plan));
@@ -102,7 +104,7 @@ impl Geometry {
         bias: bool,
     ) -> (CubeTensor, Option<CubeTensor>) {
         let (oh, ow) = self.out();
-        let size = Size { m: self.outputs, n: self.taps(), k: self.batch * oh * ow };
+        let size = Size { m: self.outputs, n: self.taps(), k: self.batch * oh * ow, phases: 1 };
         let plan = Plan::new(size, true, grad);
         let parts = empty(grad, &[plan.splits, self.outputs, self.taps()]);
         let sums = bias.then(|| empty(grad, &[plan.splits, self.outputs]));

@@ -25,14 +25,17 @@ const fn tile(bm: u32, bn: u32, bk: u32, tm: u32, tn: u32) -> Tile {
     Tile { bm, bn, bk, tm, tn }
 }
 
-/// Tiles to choose from. All fit 16 KiB of workgroup memory and 64 to 128 registers.
-const TILES: [Tile; 6] = [
+/// Tiles to choose from. All fit 16 KiB of workgroup memory and 128 registers. The lowest are for few
+/// rows: pictures of three channels, a discriminator's one logit.
+const TILES: [Tile; 8] = [
+    tile(64, 64, 16, 16, 8),
     tile(64, 64, 16, 8, 8),
     tile(32, 64, 16, 8, 8),
     tile(16, 128, 16, 8, 8),
     tile(32, 64, 16, 4, 8),
     tile(16, 64, 16, 4, 4),
     tile(32, 32, 16, 4, 4),
+    tile(4, 256, 8, 4, 8),
 ];
 
 /// The size of a product `[m, k] · [k, n]`.
@@ -44,6 +47,8 @@ pub struct Size {
     pub n: usize,
     /// Terms of a sum.
     pub k: usize,
+    /// How often `n` occurs: parts of the columns that share no tile.
+    pub phases: usize,
 }
 
 /// How a product is cut: its tile, and how many workgroups share the `k` of one tile.
@@ -62,18 +67,21 @@ pub struct Plan {
 struct Machine {
     /// Workgroups that run at a time.
     workgroups: usize,
+    /// Invocations that a workgroup needs to keep its unit busy.
+    lanes: f64,
+    /// Values of an invocation's tile that fit its registers.
+    registers: u32,
     /// Cost of reading a vector from workgroup memory, in multiply-adds of a vector.
     read: f64,
 }
 
 impl Machine {
+    const SOFTWARE: Self = Self { workgroups: 2, lanes: 8.0, registers: 128, read: 8.0 };
+    const HARDWARE: Self = Self { workgroups: 128, lanes: 64.0, registers: 64, read: 1.5 };
+
     fn of(like: &CubeTensor) -> Self {
         // Lavapipe and SwiftShader gather each lane's value on its own, on a few CPU threads.
-        if is_software(&like.device) {
-            Self { workgroups: 2, read: 8.0 }
-        } else {
-            Self { workgroups: 128, read: 1.5 }
-        }
+        if is_software(&like.device) { Self::SOFTWARE } else { Self::HARDWARE }
     }
 }
 
@@ -91,7 +99,7 @@ impl Plan {
     }
 
     fn with(tile: Tile, size: Size, split: bool, machine: &Machine) -> Self {
-        let tiles = size.m.div_ceil(tile.bm as usize) * size.n.div_ceil(tile.bn as usize);
+        let tiles = size.phases * size.m.div_ceil(tile.bm as usize) * size.n.div_ceil(tile.bn as usize);
         // A split has at least 256 terms, or adding the parts costs more than it gains.
         let most = size.k.div_ceil(256).clamp(1, 64);
         let splits = if split { machine.workgroups.div_ceil(tiles.max(1)).clamp(1, most) } else { 1 };
@@ -114,8 +122,10 @@ impl Tile {
         let rounds = plan.groups.div_ceil(machine.workgroups) as f64;
         let per_value = 1.0 + machine.read * (1.0 / f64::from(self.tm) + 1.0 / f64::from(self.tn));
         // Small workgroups leave lanes of a hardware unit idle.
-        let fill = f64::from(self.invocations()).min(64.0) / 64.0;
-        rounds * f64::from(self.bm * self.bn) * plan.k_split as f64 * per_value / fill
+        let fill = f64::from(self.invocations()).min(machine.lanes) / machine.lanes;
+        // So do those whose registers leave no room for another workgroup.
+        let crowded = if self.tm * self.tn > machine.registers { 2.0 } else { 1.0 };
+        rounds * f64::from(self.bm * self.bn) * plan.k_split as f64 * per_value * crowded / fill
     }
 
     fn invocations(&self) -> u32 {
@@ -171,9 +181,6 @@ pub fn variants() -> Vec<Program> {
 mod tests {
     use super::*;
 
-    const SOFTWARE: Machine = Machine { workgroups: 2, read: 8.0 };
-    const HARDWARE: Machine = Machine { workgroups: 128, read: 1.5 };
-
     #[test]
     fn tiles_fit_workgroup_memory_and_divide_into_invocations() {
         for t in TILES {
@@ -184,11 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn few_rows_take_a_low_tile_and_hardware_no_crowded_one() {
+        let best = |size, machine: &Machine| {
+            let cost = |tile: &Tile| tile.cost(&Plan::with(*tile, size, false, machine), machine);
+            TILES.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        };
+        for machine in [Machine::SOFTWARE, Machine::HARDWARE] {
+            let pictures = best(Size { m: 3, n: 32_768, k: 144, phases: 1 }, &machine);
+            assert_eq!(pictures.map(|t| t.bm), Some(4));
+        }
+        let large = best(Size { m: 2048, n: 2048, k: 512, phases: 1 }, &Machine::HARDWARE);
+        assert!(large.is_some_and(|t| t.tm * t.tn <= 64));
+    }
+
+    #[test]
     fn splits_cover_k_once() {
-        for machine in [SOFTWARE, HARDWARE] {
+        for machine in [Machine::SOFTWARE, Machine::HARDWARE] {
             for k in [1, 15, 16, 255, 257, 32_768] {
                 for tile in TILES {
-                    let size = Size { m: 16, n: 144, k };
+                    let size = Size { m: 16, n: 144, k, phases: 1 };
                     let plan = Plan::with(tile, size, true, &machine);
                     assert!(plan.k_split * plan.splits >= k, "{plan:?} leaves some of {k} out");
                     assert!(plan.k_split * (plan.splits - 1) < k, "{plan:?} has an empty split of {k}");

@@ -9,7 +9,7 @@ use super::pointwise::numbered;
 use crate::kernel::cpu::activation::Activation;
 
 fn numbers(size: Size, plan: &Plan, slope: f32) -> [Number; 6] {
-    let Size { m, n, k } = size;
+    let Size { m, n, k, .. } = size;
     [m.into(), n.into(), k.into(), plan.splits.into(), plan.k_split.into(), slope.into()]
 }
 
@@ -26,7 +26,7 @@ pub fn forward(
     activation: Option<Activation>,
 ) -> (CubeTensor, Option<CubeTensor>) {
     let ([m, k], [n, _]) = (dims(x), dims(weight));
-    let size = Size { m, n, k };
+    let size = Size { m, n, k, phases: 1 };
     let plan = Plan::new(size, false, x);
     let (act, slope) = numbered(activation);
     let y = empty(x, &[m, n]);
@@ -45,7 +45,7 @@ pub fn forward(
 /// Gradient of `x`: `grad W`.
 pub fn grad_input(grad: &CubeTensor, weight: &CubeTensor) -> CubeTensor {
     let ([m, k], [_, n]) = (dims(grad), dims(weight));
-    let size = Size { m, n, k };
+    let size = Size { m, n, k, phases: 1 };
     let plan = Plan::new(size, false, grad);
     let dx = empty(grad, &[m, n]);
     let mut values = GRAD_INPUT.to_vec();
@@ -57,7 +57,7 @@ pub fn grad_input(grad: &CubeTensor, weight: &CubeTensor) -> CubeTensor {
 /// Gradient of `weight`: `gradᵀ x`; and of the bias where wanted, from the same reading of `grad`.
 pub fn grad_weight(grad: &CubeTensor, x: &CubeTensor, bias: bool) -> (CubeTensor, Option<CubeTensor>) {
     let ([k, m], [_, n]) = (dims(grad), dims(x));
-    let size = Size { m, n, k };
+    let size = Size { m, n, k, phases: 1 };
     let plan = Plan::new(size, true, grad);
     let parts = empty(grad, &[plan.splits, m, n]);
     let sums = bias.then(|| empty(grad, &[plan.splits, m]));
