@@ -166,7 +166,7 @@ fn golden_checkpoint_becomes_a_run_and_goes_back() {
     assert_eq!(made["step"], 2);
     assert!(answer(&["inspect", text(&run)])["what"].as_str().unwrap().contains("run folder: 2 of 3 steps"));
     let done = answer(&["export", text(&run), "--format", "repa-e", "--out", text(&out)]);
-    assert_eq!(done["files"].as_array().unwrap().len(), 5);
+    assert_eq!(done["files"].as_array().unwrap().len(), 6);
     assert!(answer(&["inspect", text(&out.join("vae.pt"))])["problems"].as_array().unwrap().is_empty());
     let diffusers = folder.path().join("diffusers");
     answer(&["export", text(&run), "--format", "diffusers", "--out", text(&diffusers), "--dtype", "bf16"]);

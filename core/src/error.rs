@@ -74,8 +74,10 @@ impl Error {
         Self::Io { action, path: path.as_ref().to_path_buf(), source }
     }
 
-    /// An [`Error::File`] for `path`.
+    /// An [`Error::File`] for `path`. Reasons may quote a damaged file, line ends and all: those become
+    /// spaces, so that an error stays one line.
     pub fn file(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
-        Self::File { path: path.as_ref().to_path_buf(), reason: reason.into() }
+        let reason = reason.into().replace(|c: char| c.is_control(), " ");
+        Self::File { path: path.as_ref().to_path_buf(), reason }
     }
 }

@@ -135,7 +135,7 @@ impl VaeConfig {
             KL_CLASS => serde_json::from_value(value).map_err(|e| bad(e.to_string()))?,
             QWEN_CLASS => Self::of_qwen(serde_json::from_value(value).map_err(|e| bad(e.to_string()))?),
             other => {
-                return Err(bad(format!("is of class {other}; known are {KL_CLASS} and {QWEN_CLASS}")));
+                return Err(bad(format!("is of class {other:?}; known are {KL_CLASS} and {QWEN_CLASS}")));
             }
         };
         config.check()?;
@@ -219,11 +219,11 @@ impl VaeConfig {
             }
             let attention = plain.replace("Down", "AttnDown").replace("Up", "AttnUp");
             if let Some(other) = types.iter().find(|t| *t != plain && **t != attention) {
-                return bad(format!("{key} holds {other}, known are {plain} and {attention}"));
+                return bad(format!("{key} holds {other:?}, known are {plain} and {attention}"));
             }
         }
         if self.act_fn != "silu" {
-            return bad(format!("act_fn {} (only silu exists)", self.act_fn));
+            return bad(format!("act_fn {:?} (only silu exists)", self.act_fn));
         }
         let groups = self.norm_num_groups;
         if let Some(wide) = self.block_out_channels.iter().find(|c| **c > MAX_CHANNELS) {

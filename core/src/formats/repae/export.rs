@@ -87,6 +87,13 @@ pub fn export_run(
     write_atomically(&path, text.as_bytes())?;
     done.files.push(path);
 
+    let path = folder.join("discriminator.pt");
+    let mut pool = Pool::default();
+    let critic = discriminator_of(config, tensors("discriminator")?)?;
+    let value = state_dict(&critic, 0, &mut pool);
+    pool.write(&path, &value)?;
+    done.files.push(path);
+
     let folder = folder.join("checkpoints");
     std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
     let path = folder.join(format!("{:07}.pt", checkpoint.step));
@@ -126,24 +133,11 @@ fn complete<'a>(
     sort_sit(&mut sit);
     sort_sit(&mut ema);
     let vae_tensors = compvis_order(walked(&Vae::unset(vae, &device)?, tensors("vae")?)?, vae);
-    let DiscriminatorSection { width, layers, .. } = config.discriminator;
-    let critic = walked(&Discriminator::new(width, layers, 0, &device), tensors("discriminator")?)?;
-    let shape = |name: &str, tensor: &NamedTensor| shape_in_reference(name, &tensor.shape);
-    let dict = |all: &[(String, &'a NamedTensor)], steps: u64, pool: &mut Pool<'a>| {
-        let mut entries: Vec<(String, Value)> = Vec::new();
-        for (name, tensor) in all {
-            let dtype = if name.ends_with("num_batches_tracked") { Dtype::I64 } else { Dtype::F32 };
-            entries.push((name.clone(), pool.add(dtype, &shape(name, tensor), tensor.values.as_slice())));
-            if name == "bn.running_var" {
-                let counted = pool.add(Dtype::I64, &[], vec![steps as f32]);
-                entries.push(("bn.num_batches_tracked".into(), counted));
-            }
-        }
-        Value::OrderedDict(entries)
-    };
-    let (model, ema) = (dict(&sit, sit_steps, pool), dict(&ema, sit_steps, pool));
-    let autoencoder = dict(&vae_tensors, vae_steps, pool);
-    let discriminator = dict(&critic, critic_steps, pool);
+    let critic = discriminator_of(config, tensors("discriminator")?)?;
+    let model = state_dict(&sit, sit_steps, pool);
+    let ema = state_dict(&ema, sit_steps, pool);
+    let autoencoder = state_dict(&vae_tensors, vae_steps, pool);
+    let discriminator = state_dict(&critic, critic_steps, pool);
     let groups = |lr: f64, numbers: usize| param_groups(config, lr, numbers);
     let mut states = |file: &str, all: &[(String, &'a NamedTensor)], skipped, steps| {
         optimizer_state(tensors(file)?, all, skipped, steps, pool)
@@ -164,6 +158,27 @@ fn complete<'a>(
         ("args", Value::Namespace(namespace)),
         ("steps", Value::Int(checkpoint.step as i64)),
     ]))
+}
+
+/// The discriminator's tensors in the order of its walk, which is the reference's.
+fn discriminator_of<'a>(config: &Config, all: &'a [NamedTensor]) -> Result<Vec<(String, &'a NamedTensor)>> {
+    let DiscriminatorSection { width, layers, .. } = config.discriminator;
+    walked(&Discriminator::new(width, layers, 0, &crate::device::cpu()), all)
+}
+
+/// A network's state dict, counters as whole numbers.
+fn state_dict<'a>(all: &[(String, &'a NamedTensor)], steps: u64, pool: &mut Pool<'a>) -> Value {
+    let mut entries: Vec<(String, Value)> = Vec::new();
+    for (name, tensor) in all {
+        let dtype = if name.ends_with("num_batches_tracked") { Dtype::I64 } else { Dtype::F32 };
+        let shape = shape_in_reference(name, &tensor.shape);
+        entries.push((name.clone(), pool.add(dtype, &shape, tensor.values.as_slice())));
+        if name == "bn.running_var" {
+            let counted = pool.add(Dtype::I64, &[], vec![steps as f32]);
+            entries.push(("bn.num_batches_tracked".into(), counted));
+        }
+    }
+    Value::OrderedDict(entries)
 }
 
 /// A network's optimizer state by parameter number, and the number of parameters.
