@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 use support::{Golden, compare, devices, golden_dir, largest_difference};
 use tandem_core::align::vit::{Family, Vit, VitSettings, Weights};
 use tandem_core::align::{TeacherSpec, TokenGrid};
+use tandem_core::files::TensorFile;
 use tandem_core::params::host;
 use tandem_core::train::open;
 
@@ -91,6 +92,19 @@ fn golden_other_teachers_under_their_own_names() {
             case.check("tokens", net.features(images), 1.0);
         }
     }
+}
+
+#[test]
+fn golden_mocov3_opens_from_its_training_checkpoint() {
+    let case = Golden::open("mocov3.safetensors");
+    let file = TensorFile::open(&golden_dir().join(case.at("/checkpoint").as_str().unwrap())).unwrap();
+    let tensors = file.tensors().map(|info| (info.name.clone(), info.shape.clone()));
+    let weights = Weights::find(&file, tensors).unwrap();
+    let settings = VitSettings { heads: Some(case.usize_at("/heads")), ..VitSettings::default() };
+    let device = tandem_core::device::cpu();
+    let grid = grid_of(&case, "tokens");
+    let net = Vit::load(Family::named("mocov3").unwrap(), &weights, settings, grid, &device).unwrap();
+    case.check("tokens", net.features(case.images("image", &device)), 1.0);
 }
 
 /// Loads `spec` as a run does and compares what it sees of a case's picture.

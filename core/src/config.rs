@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::align::{TeacherSpec, TokenGrid};
 use crate::error::{Error, Result};
+use crate::hub;
 use crate::kernel::optimizer::AdamW;
 use crate::sit::SitConfig;
 use crate::vae::VaeConfig;
@@ -133,10 +134,15 @@ impl Config {
     /// # Errors
     /// When the working directory is gone.
     pub fn with_absolute_paths(mut self) -> Result<Self> {
-        for path in [&mut self.data.source, &mut self.vae.init_from] {
-            if !matches!(path.as_str(), "" | "embedded") {
-                *path = absolute(path)?;
-            }
+        if !matches!(self.data.source.as_str(), "" | "embedded") {
+            self.data.source = absolute(&self.data.source)?;
+        }
+        // A fetched model stands as the folder that it is in now.
+        if !self.vae.init_from.is_empty() {
+            let found = hub::resolve(&self.vae.init_from);
+            let path =
+                found.map_or_else(|_| self.vae.init_from.clone(), |p| p.to_string_lossy().into_owned());
+            self.vae.init_from = absolute(&path)?;
         }
         // Names of models stay names.
         let place = |place: &str| if Path::new(place).exists() { absolute(place) } else { Ok(place.into()) };

@@ -15,6 +15,7 @@ use super::{ModelKind, geometry, kind_of};
 use crate::config::Config;
 use crate::error::Result;
 use crate::files::{TensorFile, WeightNames};
+use crate::hub;
 use crate::params::TensorSource;
 use crate::run::{Checkpoint, RunFolder, latest_complete};
 use crate::train::restored::vae_geometry;
@@ -67,6 +68,7 @@ pub struct Inspection {
 /// # Errors
 /// A path that holds nothing readable. A model that does not fit together is no error: that is told.
 pub fn inspect(path: &Path, device: &Device) -> Result<Inspection> {
+    let path = &hub::resolve(&path.to_string_lossy())?;
     match kind_of(path)? {
         ModelKind::Run => inspect_run(path),
         ModelKind::Diffusers(folder) => {

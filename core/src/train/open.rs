@@ -9,7 +9,7 @@ use crate::align::teacher::TeacherFile;
 use crate::align::{Teacher, TeacherSpec, TokenGrid};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::files::TensorFile;
+use crate::files::{TensorFile, WeightNames};
 use crate::params::TensorSource;
 use crate::vae::perceptual::{Backbone, Lpips};
 use crate::{hub, weights};
@@ -40,8 +40,7 @@ pub fn teacher(spec: &TeacherSpec, tokens: TokenGrid, device: &Device) -> Result
             (file, config, Some(path))
         }
     };
-    let shape = |name: &str| file.info(name).map(|info| info.shape.clone()).unwrap_or_default();
-    let tensors = file.names().map(|name| (name.to_string(), shape(name))).collect();
+    let tensors = file.tensors().map(|info| (info.name.clone(), info.shape.clone())).collect();
     let teacher = Teacher::load(spec, &TeacherFile { source: &file, tensors, config }, tokens, device);
     teacher.map_err(|error| named(error, path))
 }
@@ -61,7 +60,7 @@ fn open_weights(path: &Path) -> Result<(TensorFile, Option<serde_json::Value>)> 
     if !path.is_dir() {
         return Ok((TensorFile::open(path)?, None));
     }
-    Ok((TensorFile::open(&path.join("model.safetensors"))?, read_config(&path.join("config.json"))?))
+    Ok((WeightNames::transformers(None).open(path)?, read_config(&path.join("config.json"))?))
 }
 
 /// `config.json`, if there is one.
