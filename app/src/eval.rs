@@ -30,7 +30,8 @@ pub struct EvalArgs {
     /// Which part of the reference: train, held or all.
     #[arg(long, default_value = "train")]
     split: Part,
-    /// The judge: tandem-judge, lpips-alex, or a file of weights (VGG16, AlexNet).
+    /// The judge: tandem-judge, lpips-alex, or a file of weights (Inception for a
+    /// FID, VGG16, AlexNet).
     #[arg(long, default_value = judge::DEFAULT)]
     features: String,
     /// Pictures to draw from a run, or to take of a folder; default: 2000 of a run, all of a folder.
