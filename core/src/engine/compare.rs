@@ -165,8 +165,11 @@ fn readable(name: &str) -> String {
 }
 
 fn charts(runs: &[Seen]) -> Vec<SharedChart> {
+    let is_evaluation =
+        |name: &str| !runs.iter().any(|run| run.rows.iter().any(|row| row.values.contains_key(name)));
     let chart = |name: &str, unit: &'static str, x: &dyn Fn(&Row) -> f64| SharedChart {
         title: readable(name),
+        is_main: is_evaluation(name) || FIRST.contains(&name),
         unit,
         curves: runs
             .iter()
@@ -176,8 +179,6 @@ fn charts(runs: &[Seen]) -> Vec<SharedChart> {
             .collect(),
     };
     let names = ordered_names(runs);
-    let is_evaluation =
-        |name: &String| !runs.iter().any(|run| run.rows.iter().any(|row| row.values.contains_key(name)));
     let over_time = names.iter().filter(|name| OVER_TIME.contains(&name.as_str()) || is_evaluation(name));
     let steps = names.iter().map(|name| chart(name, "step", &|row| row.step as f64));
     steps.chain(over_time.map(|name| chart(name, "s", &|row| row.wall_s))).collect()
