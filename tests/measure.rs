@@ -149,6 +149,11 @@ fn a_finished_autoencoder_is_trained_on_from_its_cache() {
     succeed(&mut train(&cache, &cached, &settings));
     let (a, b) = (losses(&computed), losses(&cached));
     assert!(a.len() == 2 && a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-5), "{a:?} {b:?}");
+    // A run on a cache is measured on the pictures that it was made of.
+    let mut eval = tandem(["eval", "--device", "cpu", "--steps", "2", "--num", "12", "--json"]);
+    let found = json(&succeed(eval.env("XDG_CACHE_HOME", folder.path().join("stats")).arg(&cached)));
+    assert_eq!(found["reference"], data.to_str().unwrap());
+    assert!(found["figures"]["frechet"]["value"].as_f64().unwrap() > 0.0);
     // A cache of another autoencoder, or for a method that trains its own, is refused.
     let (_other_folder, _, other) = trained(&["method=vae", "train.seed=9"]);
     let mut wrong = train(&cache, &folder.path().join("wrong"), &settings);

@@ -12,6 +12,7 @@ use tandem_core::eval::{Comparison, Estimate, FeatureSet, Judge, judge, statisti
 use tandem_core::run::{MetricsLog, Row, RunFolder, metrics};
 use tandem_core::train::Restored;
 use tandem_core::train::evaluate::{judged_stream, reconstruct};
+use tandem_core::train::latent_store::pictures_of;
 use tandem_core::vae::perceptual::{Backbone, Lpips};
 use tandem_core::weights;
 
@@ -30,7 +31,8 @@ pub struct EvalArgs {
     /// Which part of the reference: train, held or all.
     #[arg(long, default_value = "train")]
     split: Part,
-    /// The judge: tandem-judge, lpips-alex, or a file of weights (VGG16, AlexNet).
+    /// The judge: tandem-judge, lpips-alex, or a file of weights (Inception for a
+    /// FID, VGG16, AlexNet).
     #[arg(long, default_value = judge::DEFAULT)]
     features: String,
     /// Pictures to draw from a run, or to take of a folder; default: 2000 of a run, all of a folder.
@@ -160,8 +162,9 @@ fn of_run(
     judge.check_independent(config.loss.perceptual_network)?;
     let px = config.data.image_px;
     answers["step"] = json!(restored.step);
-    answers["reference"] = json!(config.data.source);
-    let mut held = PictureStream::open(&config.data.source, Some(Split::Held), Some(px))?;
+    let source = pictures_of(&config.data.source)?;
+    answers["reference"] = json!(source);
+    let mut held = PictureStream::open(&source, Some(Split::Held), Some(px))?;
     held.keep(args.num_reconstructions);
     let lpips = Lpips::load(Backbone::Alex, &weights::lpips_alex()?, &chosen.device)?;
     let figures = work.run("reconstructing", (0, held.len() as u64), |progress| {

@@ -13,6 +13,7 @@ use tandem_core::data::source::Listing;
 use tandem_core::sample::{LabelChoice, Labels, SampleConfig, Solver};
 use tandem_core::train::Restored;
 use tandem_core::train::evaluate::Draw;
+use tandem_core::train::latent_store::pictures_of;
 
 use crate::progress::{Progress, duration, line};
 
@@ -105,7 +106,7 @@ fn classes(given: &[String], known: usize, config: &Config) -> Result<Vec<usize>
     if numbers.iter().all(Result::is_ok) {
         return Ok(numbers.into_iter().flatten().collect());
     }
-    let source = config.data.source.parse().map_err(|_| anyhow!("no data source"))?;
+    let source = pictures_of(&config.data.source)?.parse().map_err(|_| anyhow!("no data source"))?;
     let names = Listing::open(&source)
         .map_err(|e| {
             anyhow!("class names are those of the run's pictures, which cannot be read ({e}); give numbers")

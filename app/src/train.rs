@@ -1,6 +1,6 @@
 //! `tandem train`: flags to a configuration, events to progress.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,9 +10,6 @@ use serde_json::json;
 use tandem_core::config::{Config, KEYS};
 use tandem_core::device::DeviceChoice;
 use tandem_core::engine::{Command, Engine, Event, Start};
-use tandem_core::run::RunFolder;
-use tandem_core::train::latent_store::LatentStore;
-use tandem_core::train::restored::config_of;
 
 use crate::progress::{Progress, answer, duration, line};
 
@@ -29,7 +26,8 @@ pub struct TrainArgs {
     /// repa-e, repa, vanilla, naive or vae.
     #[arg(long)]
     method: Option<String>,
-    /// A trained autoencoder (a run folder) to start from; repa and vanilla keep it as it is.
+    /// A trained autoencoder (run or diffusers folder, .safetensors, .pt) to start from; repa and vanilla
+    /// keep it as it is.
     #[arg(long, value_name = "MODEL")]
     vae: Option<String>,
     /// Steps of the run; with --resume, the new end.
@@ -96,27 +94,12 @@ impl TrainArgs {
         settings.extend(self.vae.as_deref().map(|vae| text("vae.init_from", vae)));
         settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
         settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
-        let mut config = Config::load(&self.preset, &settings)?;
-        if let Some(model) = model_of(&config)? {
-            let autoencoder = config_of(&RunFolder::open(&model)?)?;
-            config = config.with_autoencoder_of(&autoencoder);
-            config.check()?;
-        }
-        let config = Box::new(config);
+        let config = Box::new(Config::load(&self.preset, &settings)?);
         let name = PathBuf::from(&self.preset)
             .file_stem()
             .map_or("run".into(), |s| s.to_string_lossy().into_owned());
         Ok(Start::New { config, out: self.out.clone(), name, device })
     }
-}
-
-/// The model whose autoencoder a configuration names, itself or by a folder of encoded latents.
-fn model_of(config: &Config) -> Result<Option<PathBuf>> {
-    if !config.vae.init_from.is_empty() {
-        return Ok(Some(config.vae.init_from.clone().into()));
-    }
-    let encoded = LatentStore::index_in(Path::new(&config.data.source))?;
-    Ok(encoded.map(|index| index.model.into()))
 }
 
 /// Trains to the end, or until Ctrl-C or SIGTERM.

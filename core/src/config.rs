@@ -156,12 +156,6 @@ impl Config {
         Ok(self)
     }
 
-    /// The same with the geometry of `other`'s autoencoder, so that it can be loaded.
-    pub fn with_autoencoder_of(mut self, other: &Self) -> Self {
-        self.vae = VaeSection { init_from: self.vae.init_from, ..other.vae.clone() };
-        self
-    }
-
     /// The keys that have another value in `other`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::config::{Config, flatten};
 use crate::data::decode::decode_rgb;
 use crate::error::{Error, Result};
 use crate::run::{ComparisonPage, Curve, Rgb8, Row, RunFolder, SharedChart, SharedGrids, metrics};
+use crate::train::latent_store::pictures_of;
 use crate::train::restored::config_of;
 
 /// Quantities that are shown first, where a run has them; the others follow by name.
@@ -41,11 +42,13 @@ struct Seen {
 impl Seen {
     fn open(path: &Path) -> Result<Self> {
         let folder = RunFolder::open(path)?;
+        let mut config = config_of(&folder)?;
+        config.data.source = pictures_of(&config.data.source)?;
         let read = |path: PathBuf| if path.exists() { metrics::read(&path) } else { Ok(Vec::new()) };
         let samples = folder.previews()?.into_iter().filter(|(name, _, _)| name == "samples");
         Ok(Self {
             name: path.file_name().map_or("run".into(), |name| name.to_string_lossy().into_owned()),
-            config: config_of(&folder)?,
+            config,
             rows: read(folder.metrics_path())?,
             evaluations: read(folder.evaluations_path())?,
             samples: samples.map(|(_, step, path)| (step, path)).collect(),
@@ -165,8 +168,11 @@ fn readable(name: &str) -> String {
 }
 
 fn charts(runs: &[Seen]) -> Vec<SharedChart> {
+    let is_evaluation =
+        |name: &str| !runs.iter().any(|run| run.rows.iter().any(|row| row.values.contains_key(name)));
     let chart = |name: &str, unit: &'static str, x: &dyn Fn(&Row) -> f64| SharedChart {
         title: readable(name),
+        is_main: is_evaluation(name) || FIRST.contains(&name),
         unit,
         curves: runs
             .iter()
@@ -176,8 +182,6 @@ fn charts(runs: &[Seen]) -> Vec<SharedChart> {
             .collect(),
     };
     let names = ordered_names(runs);
-    let is_evaluation =
-        |name: &String| !runs.iter().any(|run| run.rows.iter().any(|row| row.values.contains_key(name)));
     let over_time = names.iter().filter(|name| OVER_TIME.contains(&name.as_str()) || is_evaluation(name));
     let steps = names.iter().map(|name| chart(name, "step", &|row| row.step as f64));
     steps.chain(over_time.map(|name| chart(name, "s", &|row| row.wall_s))).collect()

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::formats::open_vae;
 use crate::run::{Checkpoint, RunFolder, disk::write_atomically, latest_complete};
 use crate::train::Trainer;
-use crate::train::latent_store::LatentStore;
+use crate::train::latent_store::{LatentStore, pictures_of};
 use crate::train::restored::{config_of, vae_of_checkpoint};
 use crate::vae::Vae;
 
@@ -154,8 +154,7 @@ fn with_encoded(mut config: Config) -> Result<(Config, Option<LatentStore>)> {
 
 /// The pictures that `config` names. For a run that goes on the error says where to name a new place.
 fn open_pictures(config: &Config, folder: &RunFolder, resumed: bool) -> Result<Dataset> {
-    let encoded = LatentStore::index_in(Path::new(&config.data.source))?.map(|index| index.source);
-    let source = match encoded.as_deref().unwrap_or(&config.data.source) {
+    let source = match pictures_of(&config.data.source)?.as_str() {
         "embedded" => DataSource::Embedded,
         path => DataSource::Path(path.into()),
     };

@@ -26,6 +26,15 @@ use crate::params::host;
 use crate::run::disk::write_atomically;
 use crate::vae::Vae;
 
+/// The pictures that a run's `data.source` stands for: itself, or what its encoded latents were made of.
+///
+/// # Errors
+/// A folder of encoded latents whose description cannot be read.
+pub fn pictures_of(source: &str) -> Result<String> {
+    let index = LatentStore::index_in(Path::new(source))?;
+    Ok(index.map_or_else(|| source.to_string(), |index| index.source))
+}
+
 /// Encodes all training pictures of `dataset` with `vae` into `folder`, or goes on with that.
 ///
 /// # Errors

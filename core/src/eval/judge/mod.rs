@@ -1,5 +1,6 @@
 //! The network whose features judge pictures: a small classifier that comes with the program, or
-//! weights from a file (VGG16, AlexNet).
+//! weights from a file (Inception, VGG16, AlexNet).
+//! Only figures by Inception may be called FID.
 //!
 //! A network that a run was trained against is no judge of it: [`Judge::check_independent`].
 
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
+use super::inception::{Inception, Preparation};
 use crate::error::{Error, Result};
 use crate::files::TensorFile;
 use crate::kernel::resample::{Filter, resize};
@@ -27,6 +29,7 @@ const SPATIAL_CHANNELS: usize = 7;
 enum Network {
     Small(SmallClassifier),
     Backbone(Backbone, Box<Lpips>),
+    Inception(Box<Inception>),
 }
 
 /// What the judge says about a batch of pictures.
@@ -63,7 +66,7 @@ impl Judge {
             other => {
                 return Err(Error::Config(format!(
                     "no judge is called {other}, and no such file exists; known are {DEFAULT}, \
-                     lpips-alex, or a file of VGG16 or AlexNet weights"
+                     lpips-alex, or a file of Inception, VGG16 or AlexNet weights"
                 )));
             }
         };
@@ -73,12 +76,14 @@ impl Judge {
     fn from_file(path: &Path, device: &Device) -> Result<Self> {
         let file = TensorFile::open(path)?;
         let has = |names: [&str; 2]| names.iter().any(|name| file.tensor(name).is_ok_and(|t| t.is_some()));
-        let (network, name) = if has(["net.slice5.28.weight", "features.28.weight"]) {
+        let (network, name) = if has(["Mixed_6d.branch1x1.conv.weight"; 2]) {
+            (Network::Inception(Box::new(Inception::load(&file, device)?)), "inception")
+        } else if has(["net.slice5.28.weight", "features.28.weight"]) {
             (Self::backbone(Backbone::Vgg, &file, device)?, "lpips-vgg16")
         } else if has(["net.slice5.10.weight", "features.10.weight"]) {
             (Self::backbone(Backbone::Alex, &file, device)?, "lpips-alex")
         } else {
-            return Err(Error::file(path, "holds no network that can judge (VGG16 or AlexNet)"));
+            return Err(Error::file(path, "holds no network that can judge (Inception, VGG16 or AlexNet)"));
         };
         Ok(Self { network, name: name.into(), device: device.clone() })
     }
@@ -94,7 +99,7 @@ impl Judge {
 
     /// Whether this is the network of published figures.
     pub fn is_inception(&self) -> bool {
-        false
+        matches!(self.network, Network::Inception(_))
     }
 
     /// What a Fréchet distance by this judge may be called.
@@ -110,7 +115,7 @@ impl Judge {
     pub fn check_independent(&self, perceptual: Backbone) -> Result<()> {
         let trained_against = match &self.network {
             Network::Backbone(kind, _) => perceptual == *kind,
-            Network::Small(_) => false,
+            Network::Small(_) | Network::Inception(_) => false,
         };
         if trained_against {
             return Err(Error::Config(format!(
@@ -127,8 +132,15 @@ impl Judge {
         let values: Vec<f32> = planar.iter().map(|byte| f32::from(*byte)).collect();
         let data = burn::tensor::TensorData::new(values, [count, 3, px, px]);
         let bytes = Tensor::<4>::from_data(data, &self.device);
-        let x = bytes / 127.5 - 1.0;
+        let x = bytes.clone() / 127.5 - 1.0;
         let (grid, deep, logits) = match &self.network {
+            Network::Inception(net) => {
+                // As torch-fidelity and the ADM suite bring pictures to 299 px.
+                let found = net.features(bytes, Preparation::TorchFidelity);
+                let width = found.pool.dims()[1];
+                let logits = Some(host(found.logits));
+                return Features { pooled: host(found.pool), width, spatial: host(found.spatial), logits };
+            }
             Network::Small(net) => net.forward(x),
             Network::Backbone(_, net) => {
                 let side = px.max(BACKBONE_PX);

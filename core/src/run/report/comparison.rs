@@ -34,6 +34,8 @@ pub struct ComparisonPage {
 pub struct SharedChart {
     /// What is drawn.
     pub title: String,
+    /// Whether the picture shows it too.
+    pub is_main: bool,
     /// What it is drawn over: "step", "s".
     pub unit: &'static str,
     /// A curve for each run that has points; runs keep their colours.
@@ -141,6 +143,7 @@ pub(super) mod tests {
             figures: vec![("PSNR".into(), vec!["20.1".into(), "–".into()])],
             charts: vec![SharedChart {
                 title: "Denoising loss".into(),
+                is_main: true,
                 unit: "step",
                 curves: vec![(0, curve("a<b", 0.1)), (1, curve("two", -0.01))],
             }],

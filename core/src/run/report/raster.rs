@@ -1,4 +1,4 @@
-//! A comparison as one picture: charts one below the other, then the samples. Plain pixels, with the
+//! A comparison as one picture: the main charts, then the samples. Plain pixels, with the
 //! 5 × 7 letters of character displays, so that no font has to come along.
 
 use super::chart::{self, Frame};
@@ -19,7 +19,9 @@ const LETTER_WIDE: usize = 6 * LETTER;
 const LINE: usize = 10 * LETTER;
 const WIDTH: usize = 1200;
 const MARGIN: usize = 24;
-const PLOT_HEIGHT: usize = 300;
+/// Two charts side by side.
+const CHART_WIDTH: usize = (WIDTH - 3 * MARGIN) / 2;
+const PLOT_HEIGHT: usize = 240;
 /// Room for the numbers of the y axis.
 const AXIS: usize = 8 * LETTER_WIDE;
 
@@ -27,7 +29,8 @@ const AXIS: usize = 8 * LETTER_WIDE;
 pub(super) fn comparison(page: &ComparisonPage) -> Rgb8 {
     let sentence = wrapped(&page.sentence, (WIDTH - 2 * MARGIN) / LETTER_WIDE);
     let mut parts: Vec<Rgb8> = vec![text_block(&sentence, INK)];
-    parts.extend(page.charts.iter().filter_map(chart_picture));
+    let charts: Vec<Rgb8> = page.charts.iter().filter(|c| c.is_main).filter_map(chart_picture).collect();
+    parts.push(beside(&charts));
     for grids in &page.grids {
         let pictures: Vec<Rgb8> = grids
             .pictures
@@ -96,13 +99,13 @@ fn chart_picture(shared: &super::SharedChart) -> Option<Rgb8> {
         return None;
     }
     let frame = Frame::around(&points);
-    let width = WIDTH - 2 * MARGIN;
-    let top = 2 * LINE;
+    let width = CHART_WIDTH;
+    let top = 3 * LINE;
     let mut sheet = Rgb8::filled(width, top + PLOT_HEIGHT + 2 * LINE, PAPER);
     write(&mut sheet, 0, 0, &shared.title, INK);
-    let mut left = (shared.title.chars().count() + 3) * LETTER_WIDE;
+    let mut left = 0;
     for (run, curve, _) in &series {
-        write(&mut sheet, left, 0, &curve.name, colour(*run));
+        write(&mut sheet, left, LINE, &curve.name, colour(*run));
         left += (curve.name.chars().count() + 2) * LETTER_WIDE;
     }
     let place = |x: f64, y: f64| {
