@@ -322,7 +322,7 @@ fn help_lists_every_key_with_default_and_sentence() {
 fn fetch_offline_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let offline = |model: &str| {
-        let mut command = tandem(&["fetch", model]);
+        let mut command = tandem(["fetch", model]);
         command.env("HF_HOME", folder.path()).env("HF_HUB_OFFLINE", "1");
         fail(&mut command)
     };
