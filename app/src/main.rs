@@ -1,4 +1,5 @@
-//! `tandem`: trains an autoencoder and a diffusion transformer together, from the command line.
+//! `tandem`: trains an autoencoder and a diffusion transformer together; without arguments it opens
+//! the window.
 
 mod bench;
 mod cache;
@@ -27,10 +28,11 @@ use clap::{Parser, Subcommand};
 
 /// Train an image generator end to end on an ordinary computer (REPA-E).
 #[derive(Parser)]
-#[command(name = "tandem", version, arg_required_else_help = true)]
+#[command(name = "tandem", version)]
 struct Cli {
+    /// Without one, the window opens.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -81,21 +83,22 @@ fn main() -> ExitCode {
         Err(error) => return usage::told(&error),
     };
     let outcome = match command {
-        Command::Train(args) => train::run(*args),
-        Command::Sample(args) => sample::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Import(args) => import::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Reconstruct(args) => reconstruct::run(&args),
-        Command::Encode(args) => encode::run(&args),
-        Command::Decode(args) => decode::run(&args),
-        Command::Pca(args) => pca::run(&args),
-        Command::Cache(args) => cache::run(&args),
-        Command::Compare(args) => compare::run(&args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Fetch(args) => fetch::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+        Some(Command::Train(args)) => train::run(*args),
+        Some(Command::Sample(args)) => sample::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Import(args)) => import::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Reconstruct(args)) => reconstruct::run(&args),
+        Some(Command::Encode(args)) => encode::run(&args),
+        Some(Command::Decode(args)) => decode::run(&args),
+        Some(Command::Pca(args)) => pca::run(&args),
+        Some(Command::Cache(args)) => cache::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Eval(args)) => eval::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Fetch(args)) => fetch::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        None => open_window(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,4 +107,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Opens the window; a run that it left unfinished is named at the end.
+fn open_window() -> anyhow::Result<()> {
+    if let Some(run) = tandem_window::open()? {
+        progress::line(&format!("go on with: tandem train --resume {}", run.display()));
+    }
+    Ok(())
 }

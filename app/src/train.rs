@@ -55,30 +55,13 @@ pub struct TrainArgs {
 
 /// Every key with its default and sentence, for `--help`.
 fn keys_help() -> String {
-    let defaults = Config::load("nano", &[])
-        .and_then(|config| config.to_toml())
-        .map(|text| toml_lines(&text))
-        .unwrap_or_default();
+    let defaults = Config::load("nano", &[]).map(|config| config.values()).unwrap_or_default();
     let mut text = String::from("Configuration keys for --set (defaults of nano):\n");
     for key in KEYS {
         let default = defaults.iter().find(|(name, _)| name == key.name).map_or("", |(_, value)| value);
         text.push_str(&format!("  {} = {default}\n      {}\n", key.name, key.sentence));
     }
     text
-}
-
-/// Dotted names and values of simple TOML text.
-fn toml_lines(text: &str) -> Vec<(String, String)> {
-    let mut section = String::new();
-    let mut all = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            section = format!("{name}.");
-        } else if let Some((name, value)) = line.split_once(" = ") {
-            all.push((format!("{section}{name}"), value.to_string()));
-        }
-    }
-    all
 }
 
 impl TrainArgs {
@@ -157,7 +140,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
 
 fn show(progress: &mut Progress, event: Event) {
     match event {
-        Event::Started { folder, device, description, step, steps } => {
+        Event::Started { folder, device, description, step, steps, .. } => {
             line(&format!("device: {device}"));
             description.iter().for_each(|text| line(text));
             line(&format!("run folder: {}", folder.display()));
@@ -166,7 +149,7 @@ fn show(progress: &mut Progress, event: Event) {
             }
             *progress = Progress::new(step, steps);
         }
-        Event::Step { step, steps, values, images_per_s, eta_s, skipped } => {
+        Event::Step { step, steps, values, images_per_s, eta_s, skipped, .. } => {
             if skipped {
                 progress.say(&format!("step {step} was skipped: a value was not finite"));
             }
@@ -185,16 +168,19 @@ fn show(progress: &mut Progress, event: Event) {
             let text = format!("{images_per_s:.1} img/s  {} left  {}", duration(eta_s), losses.join("  "));
             progress.step(step, steps, &text);
         }
-        Event::Preview { step, psnr } => progress.say(&format!("step {step}: held-out PSNR {psnr:.2} dB")),
+        Event::Preview { step, psnr, row: _ } => {
+            progress.say(&format!("step {step}: held-out PSNR {psnr:.2} dB"))
+        }
         Event::Measured { step, values } => {
             let short = |name: &str| name.trim_start_matches("eval_").replace('_', " ");
             let figures: Vec<_> = values.iter().map(|(name, v)| format!("{} {v:.3}", short(name))).collect();
             progress.say(&format!("step {step}: {}", figures.join("  ")));
         }
         Event::Saved { step, path } => progress.say(&format!("step {step}: saved {}", path.display())),
+        Event::Changed { step, setting, config: _ } => progress.say(&format!("step {step}: {setting}")),
         Event::Warning(text) => progress.say(&text),
         Event::Paused => progress.say("paused"),
         Event::Resumed => progress.say("going on"),
-        Event::Finished { .. } | Event::Failed(_) => {}
+        Event::Looking { .. } | Event::Answered | Event::Finished { .. } | Event::Failed(_) => {}
     }
 }

@@ -169,6 +169,15 @@ impl Config {
         Ok(mine.into_iter().filter(|pair| !others.contains(pair)).map(|(key, _)| key).collect())
     }
 
+    /// Every key with its value as TOML text, by name.
+    pub fn values(&self) -> Vec<(String, String)> {
+        let table = toml::Table::try_from(self).unwrap_or_default();
+        let mut all: Vec<_> =
+            flatten(&table).into_iter().map(|(key, value)| (key, value.to_string())).collect();
+        all.sort();
+        all
+    }
+
     /// The autoencoder's geometry.
     pub fn vae_config(&self) -> VaeConfig {
         let VaeSection { channels, layers, latent_channels, groups, lowest_attention, .. } = &self.vae;

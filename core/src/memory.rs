@@ -55,3 +55,23 @@ pub fn keep_freed_pages() {
         }
     }
 }
+
+/// Watches the memory of this process without asking the system more than twice a second.
+#[derive(Debug, Default)]
+pub struct Memory {
+    last: Option<(std::time::Instant, u64)>,
+}
+
+impl Memory {
+    /// Memory that this process holds, in bytes.
+    pub fn held_bytes(&mut self) -> u64 {
+        match self.last {
+            Some((at, bytes)) if at.elapsed().as_millis() < 500 => bytes,
+            _ => {
+                let bytes = held_bytes();
+                self.last = Some((std::time::Instant::now(), bytes));
+                bytes
+            }
+        }
+    }
+}

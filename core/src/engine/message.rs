@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::config::Config;
 use crate::device::DeviceChoice;
+use crate::run::{Rgb8, Row};
+use crate::sample::SampleConfig;
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -10,7 +13,7 @@ pub enum Start {
     /// A new run of a configuration, in `out` or a fresh folder below `runs`.
     New {
         /// Everything that repeats the run.
-        config: Box<crate::config::Config>,
+        config: Box<Config>,
         /// Where to write.
         out: Option<PathBuf>,
         /// Start of the folder's name when `out` is absent.
@@ -24,6 +27,14 @@ pub enum Start {
         folder: PathBuf,
         /// A new last step, to extend the run.
         steps: Option<u64>,
+        /// Where to compute.
+        device: DeviceChoice,
+    },
+    /// Nothing is trained: questions about the newest checkpoint of a run are answered until told to
+    /// stop.
+    Look {
+        /// The run folder.
+        folder: PathBuf,
         /// Where to compute.
         device: DeviceChoice,
     },
@@ -44,6 +55,38 @@ pub enum Command {
     Preview,
     /// Change a configuration value (`key=value`): loss weights, learning rates, preview guidance.
     Set(String),
+    /// End without saving: the run stays as its last checkpoint left it.
+    Abandon,
+}
+
+/// A question that is answered between two steps; a newer one overtakes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// Class of each picture.
+    pub labels: Vec<usize>,
+    /// Seed of the noise; picture `n` depends on seed and `n` alone.
+    pub seed: u64,
+    /// How to sample.
+    pub config: SampleConfig,
+    /// The picture whose way from noise is wanted, instead of the pictures.
+    pub path_of: Option<usize>,
+}
+
+/// What came of a [`Question`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The question's number.
+    pub id: u64,
+    /// Steps done when it was answered.
+    pub step: u64,
+    /// The pictures; for a path the predicted clean picture at each step of the solver.
+    pub pictures: Vec<Rgb8>,
+    /// For a path, the noisy state at each step, decoded.
+    pub states: Vec<Rgb8>,
+    /// Why there are none, if so.
+    pub problem: Option<String>,
 }
 
 /// What happened.
@@ -61,6 +104,23 @@ pub enum Event {
         step: u64,
         /// Last step.
         steps: u64,
+        /// What is trained, and how.
+        config: Box<Config>,
+        /// Names of the classes; a label is a place in this list.
+        classes: Vec<String>,
+    },
+    /// A run's models are loaded; questions may come.
+    Looking {
+        /// The run folder.
+        folder: PathBuf,
+        /// Device and the reason for it.
+        device: String,
+        /// Steps done.
+        step: u64,
+        /// Configuration of the run.
+        config: Box<Config>,
+        /// Names of the classes, when the pictures are still where they were.
+        classes: Vec<String>,
     },
     /// A step was done and its values read.
     Step {
@@ -76,6 +136,12 @@ pub enum Event {
         eta_s: f64,
         /// Whether the step was dropped as not finite.
         skipped: bool,
+        /// Seconds of training and pictures seen, resumed parts included.
+        wall_s: f64,
+        /// Pictures seen.
+        images: u64,
+        /// Memory that the process holds, in bytes; 0 when it was not looked at.
+        memory_bytes: u64,
     },
     /// Previews were made.
     Preview {
@@ -83,6 +149,8 @@ pub enum Event {
         step: u64,
         /// Mean PSNR of held-out pictures, dB.
         psnr: f64,
+        /// The line that it made in the metrics.
+        row: Box<Row>,
     },
     /// Reconstruction and latent structure were measured (`train::measure` lists the names).
     Measured {
@@ -91,6 +159,17 @@ pub enum Event {
         /// Figures by name.
         values: Vec<(&'static str, f64)>,
     },
+    /// A live value was changed.
+    Changed {
+        /// Steps done.
+        step: u64,
+        /// `key=value`.
+        setting: String,
+        /// The configuration from now on.
+        config: Box<Config>,
+    },
+    /// An answer lies in [`Engine::answers`](super::Engine).
+    Answered,
     /// A checkpoint is on disk.
     Saved {
         /// Steps done.

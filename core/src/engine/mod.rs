@@ -2,6 +2,8 @@
 //! and window both come through here.
 
 mod compare;
+mod explore;
+mod latest;
 mod message;
 mod opening;
 mod recorder;
@@ -13,9 +15,22 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 pub use compare::compare;
-pub use message::{Command, Event, Start};
+pub use latest::Latest;
+pub use message::{Answer, Command, Event, Question, Start};
 
 use crate::error::{Error, Result};
+use crate::train::preview::Preview;
+
+/// The roads on which only the newest value counts.
+#[derive(Clone, Debug, Default)]
+pub struct Roads {
+    /// Previews as they are made, before [`Event::Preview`] tells of them.
+    pub previews: Latest<(u64, Preview)>,
+    /// Questions to a training engine.
+    pub questions: Latest<Question>,
+    /// Their answers, before [`Event::Answered`] tells of them.
+    pub answers: Latest<Answer>,
+}
 
 /// A running engine.
 pub struct Engine {
@@ -23,6 +38,8 @@ pub struct Engine {
     pub commands: Sender<Command>,
     /// Where events come from; closed when the engine has ended.
     pub events: Receiver<Event>,
+    /// The newest-wins roads.
+    pub roads: Roads,
     worker: Option<JoinHandle<()>>,
 }
 
@@ -34,8 +51,10 @@ impl Engine {
     pub fn start(start: Start) -> Result<Self> {
         let (commands, inbox) = channel();
         let (outbox, events) = channel();
+        let roads = Roads::default();
+        let theirs = roads.clone();
         let work = move || {
-            let result = catch_unwind(AssertUnwindSafe(|| session::run(start, &inbox, &outbox)));
+            let result = catch_unwind(AssertUnwindSafe(|| session::run(start, &inbox, &outbox, theirs)));
             let failure = match result {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),
@@ -52,7 +71,7 @@ impl Engine {
             .name("tandem-engine".into())
             .spawn(work)
             .map_err(|e| Error::Device(format!("no thread for the engine: {e}")))?;
-        Ok(Self { commands, events, worker: Some(worker) })
+        Ok(Self { commands, events, roads, worker: Some(worker) })
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 
+use super::Roads;
 use super::message::{Event, Start};
 use super::recorder::Recorder;
 use super::session::{RunState, Session};
@@ -16,6 +17,7 @@ use crate::data::{DataSource, Dataset, Problem};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::formats::open_vae;
+use crate::memory::Memory;
 use crate::run::{Checkpoint, RunFolder, disk::write_atomically, latest_complete};
 use crate::train::Trainer;
 use crate::train::latent_store::{LatentStore, pictures_of};
@@ -36,11 +38,13 @@ enum Place {
 ///
 /// # Errors
 /// Whatever a person gave that cannot be used, in one line. A run that cannot start leaves no folder.
-pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> {
+pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result<Session<'_>> {
     let (config, place, choice) = match start {
         Start::New { config, out, name, device } => {
             (config.with_absolute_paths()?, Place::Fresh { out, name }, device)
         }
+        // Taken care of before; a session always trains.
+        Start::Look { .. } => return Err(Error::Training("a look trains nothing".into())),
         Start::Resume { folder, steps, device } => {
             let folder = RunFolder::open_for_training(&folder)?;
             let (config, checkpoint) = reopen(&folder, steps, events)?;
@@ -81,6 +85,10 @@ pub(super) fn open(start: Start, events: &Sender<Event>) -> Result<Session<'_>> 
         began: Instant::now(),
         first_step: step,
         saved: (step > 0).then_some(step),
+        roads,
+        saved_config: text,
+        memory: Memory::default(),
+        ratios: Vec::new(),
         trainer,
     })
 }
@@ -154,10 +162,7 @@ fn with_encoded(mut config: Config) -> Result<(Config, Option<LatentStore>)> {
 
 /// The pictures that `config` names. For a run that goes on the error says where to name a new place.
 fn open_pictures(config: &Config, folder: &RunFolder, resumed: bool) -> Result<Dataset> {
-    let source = match pictures_of(&config.data.source)?.as_str() {
-        "embedded" => DataSource::Embedded,
-        path => DataSource::Path(path.into()),
-    };
+    let source = source_of(&pictures_of(&config.data.source)?);
     Dataset::open(&source, config.data.image_px).map_err(|error| match &source {
         DataSource::Path(_) if resumed => Error::Data(format!(
             "{error}; if the run's pictures have moved, name their place under data.source in {}",
@@ -165,6 +170,14 @@ fn open_pictures(config: &Config, folder: &RunFolder, resumed: bool) -> Result<D
         )),
         _ => error,
     })
+}
+
+/// What `data.source` names.
+pub(super) fn source_of(text: &str) -> DataSource {
+    match text {
+        "embedded" => DataSource::Embedded,
+        path => DataSource::Path(path.into()),
+    }
 }
 
 /// Names the first skipped pictures to a person, and all of them in a file of the run.

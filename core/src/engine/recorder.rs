@@ -11,7 +11,8 @@ use super::report;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::run::{
-    Checkpoint, EventWriter, MetricsLog, Retention, Rgb8, Row, RunFolder, disk::write_atomically, prune,
+    Change, Checkpoint, EventWriter, MetricsLog, Retention, Rgb8, Row, RunFolder, disk::write_atomically,
+    prune,
 };
 
 /// The name under which the held-out PSNR of a preview is logged.
@@ -121,6 +122,20 @@ impl<'a> Recorder<'a> {
         let path = self.folder.config_path();
         let written = config.to_toml().and_then(|text| write_atomically(&path, text.as_bytes()));
         self.heard("configuration", written);
+    }
+
+    /// What a person changed.
+    pub fn change(&mut self, change: &Change) {
+        let noted = change.append(&self.folder.changes_path());
+        self.heard("changes", noted);
+    }
+
+    /// Puts configuration and changes back to what they were at `step`, the last checkpoint.
+    pub fn forget_after(&mut self, step: u64, config: &str) {
+        let written = write_atomically(&self.folder.config_path(), config.as_bytes());
+        self.heard("configuration", written);
+        let cut = Change::cut_after(&self.folder.changes_path(), step);
+        self.heard("changes", cut);
     }
 
     /// A checkpoint; older ones go as `config` says. Whether it is on disk now.

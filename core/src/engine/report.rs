@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::run::metrics::group;
 use crate::run::report::{Curve, PreviewGroup, Report};
 use crate::run::{RunFolder, metrics};
 
@@ -54,22 +55,4 @@ pub fn of_run(folder: &RunFolder, config: &Config, device: &str) -> Result<()> {
         previews: previews.into_iter().map(|(name, frames)| PreviewGroup { name, frames }).collect(),
     };
     report.save(&folder.report_path())
-}
-
-/// Curves that share a chart.
-fn group(name: &str) -> &'static str {
-    match name {
-        _ if name.starts_with("grad_norm") => "Gradient norms",
-        "denoising_loss" | "sit_loss" => "Transformer",
-        _ if name.contains("align") => "Alignment",
-        _ if name.starts_with("logits") || name == "discriminator_loss" || name == "adversarial_loss" => {
-            "Discriminator"
-        }
-        "kl_loss" => "KL",
-        "psnr_held_out" | "eval_psnr" => "Held-out PSNR",
-        "eval_ssim" | "eval_lpips" => "Held-out SSIM and LPIPS",
-        "eval_effective_rank" => "Effective rank of latents",
-        _ if name.starts_with("eval_") => "Variance and variation of latents",
-        _ => "Reconstruction",
-    }
 }

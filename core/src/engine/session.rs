@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::Roads;
+use super::explore::{self, Models};
 use super::message::{Command, Event, Start};
 use super::opening::open;
 use super::recorder::{PSNR, Recorder};
@@ -12,12 +14,14 @@ use crate::config::{Config, is_live};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
+use crate::memory::Memory;
 use crate::params::num_weights;
-use crate::run::Row;
+use crate::run::{Change, Row};
+use crate::train::preview::Preview;
 use crate::train::{StepReport, Trainer};
 
 /// Pause between looks at the commands while training holds.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 /// Steps over which the rate is averaged.
 const RATE_STEPS: usize = 20;
 /// How often, and after what pauses, the last state is offered to a disk that refuses it.
@@ -25,11 +29,20 @@ const LAST_TRIES: u32 = 13;
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Opens what `start` names and trains to the end, or until told to stop.
-pub fn run(start: Start, commands: &Receiver<Command>, events: &Sender<Event>) -> Result<()> {
-    let mut session = open(start, events)?;
+pub fn run(start: Start, commands: &Receiver<Command>, events: &Sender<Event>, roads: Roads) -> Result<()> {
+    if let Start::Look { folder, device } = &start {
+        return explore::look(folder, *device, commands, events, &roads);
+    }
+    let mut session = open(start, events, roads)?;
     session.announce();
-    session.train(commands)?;
-    session.finish(commands)
+    if session.train(commands)? == Ending::Abandoned { Ok(()) } else { session.finish(commands) }
+}
+
+/// How training came to its end.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    Done,
+    Abandoned,
 }
 
 /// A run in this process.
@@ -48,6 +61,13 @@ pub(super) struct Session<'a> {
     pub first_step: u64,
     /// Step of the newest checkpoint on disk.
     pub saved: Option<u64>,
+    /// Where only the newest counts.
+    pub roads: Roads,
+    /// The configuration file as of the last checkpoint.
+    pub saved_config: String,
+    pub memory: Memory,
+    /// Update over weight of the last step before a preview, by network.
+    pub ratios: Vec<(&'static str, f64)>,
 }
 
 /// What a checkpoint knows beside the trainer.
@@ -82,27 +102,51 @@ impl Session<'_> {
             description,
             step: self.trainer.step_number(),
             steps: self.trainer.config.train.steps,
+            config: Box::new(self.trainer.config.clone()),
+            classes: self.trainer.batches().dataset().class_names().to_vec(),
         });
     }
 
-    fn train(&mut self, commands: &Receiver<Command>) -> Result<()> {
+    fn train(&mut self, commands: &Receiver<Command>) -> Result<Ending> {
         let mut paused = false;
         while self.trainer.step_number() < self.trainer.config.train.steps {
             match commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
+                Ok(Command::Abandon) => {
+                    self.recorder.forget_after(self.saved.unwrap_or(0), &self.saved_config);
+                    return Ok(Ending::Abandoned);
+                }
                 Ok(command) => {
                     self.obey(command, &mut paused);
                     continue;
                 }
                 Err(TryRecvError::Empty) if paused => {
-                    std::thread::sleep(POLL);
+                    if !self.answer() {
+                        std::thread::sleep(POLL);
+                    }
                     continue;
                 }
                 Err(TryRecvError::Empty) => {}
             }
+            self.answer();
             self.one_step()?;
         }
-        Ok(())
+        Ok(Ending::Done)
+    }
+
+    /// Answers the newest question, if there is one.
+    fn answer(&mut self) -> bool {
+        let Some(question) = self.roads.questions.take() else { return false };
+        let models = Models {
+            vae: &self.trainer.networks.vae,
+            sit: self.trainer.config.method.trains_sit().then(|| self.trainer.ema.model()),
+            device: self.trainer.device(),
+            step: self.trainer.step_number(),
+        };
+        self.roads.answers.put(explore::answer(&models, &question));
+        self.recorder.tell(Event::Answered);
+        self.rate.clear();
+        true
     }
 
     fn obey(&mut self, command: Command, paused: &mut bool) {
@@ -119,7 +163,7 @@ impl Session<'_> {
             Command::Save => self.save(),
             Command::Preview => self.preview(),
             Command::Set(setting) => self.set(&setting),
-            Command::Stop => {}
+            Command::Stop | Command::Abandon => {}
         }
     }
 
@@ -136,7 +180,10 @@ impl Session<'_> {
                 None => {
                     self.trainer.reconfigure(config);
                     self.recorder.config(&self.trainer.config);
-                    self.recorder.warn(format!("step {}: {setting}", self.trainer.step_number()));
+                    let step = self.trainer.step_number();
+                    self.recorder.change(&Change { step, setting: setting.into() });
+                    let config = Box::new(self.trainer.config.clone());
+                    self.recorder.tell(Event::Changed { step, setting: setting.into(), config });
                 }
             },
             Err(error) => self.recorder.warn(error.to_string()),
@@ -145,9 +192,17 @@ impl Session<'_> {
 
     fn one_step(&mut self) -> Result<()> {
         let began = Instant::now();
+        let next = self.trainer.step_number() + 1;
+        let Config { train, preview, .. } = &self.trainer.config;
+        let previews = next == train.steps || preview.every > 0 && next.is_multiple_of(preview.every);
+        // Weights are not changed in place while a copy is held, so this costs one step's copies.
+        let before = previews.then(|| self.trainer.networks.clone());
         let reports = self.trainer.step();
         self.kept.trained_s += began.elapsed().as_secs_f64();
         self.kept.images += self.per_step();
+        if let Some(before) = before {
+            self.ratios = explore::update_ratios(&before, &self.trainer.networks);
+        }
         self.report_all(reports)?;
         if let Some(error) = self.trainer.take_trouble() {
             self.recorder.warn(format!("{error}; what is not cached is computed again"));
@@ -223,7 +278,19 @@ impl Session<'_> {
         let images_per_s = self.images_per_s();
         let left = steps.saturating_sub(step) as f64 * self.per_step() as f64;
         let eta_s = if images_per_s > 0.0 { left / images_per_s } else { 0.0 };
-        self.recorder.tell(Event::Step { step, steps, values, images_per_s, eta_s, skipped });
+        let (wall_s, images, memory_bytes) =
+            (self.kept.trained_s, self.kept.images, self.memory.held_bytes());
+        self.recorder.tell(Event::Step {
+            step,
+            steps,
+            values,
+            images_per_s,
+            eta_s,
+            skipped,
+            wall_s,
+            images,
+            memory_bytes,
+        });
     }
 
     fn preview(&mut self) {
@@ -236,11 +303,16 @@ impl Session<'_> {
         if let Some(samples) = &preview.samples {
             self.recorder.picture("samples", step, samples);
         }
-        let row = self.row(step, [(PSNR, preview.psnr)]);
+        let mut row = self.row(step, preview_values(&preview));
+        let ratios = self.ratios.drain(..).map(|(name, ratio)| (format!("update_ratio_{name}"), ratio));
+        row.values.extend(ratios);
+        row.values.insert("memory_mib".into(), self.memory.held_bytes() as f64 / f64::from(1 << 20));
         self.recorder.row(&row);
         self.psnr = Some(preview.psnr);
         self.rate.clear();
-        self.recorder.tell(Event::Preview { step, psnr: preview.psnr });
+        let psnr = preview.psnr;
+        self.roads.previews.put((step, preview));
+        self.recorder.tell(Event::Preview { step, psnr, row: Box::new(row) });
     }
 
     fn measure(&mut self) {
@@ -261,6 +333,7 @@ impl Session<'_> {
         let checkpoint = self.trainer.checkpoint(json!(self.kept));
         if self.recorder.checkpoint(&checkpoint, &self.trainer.config) {
             self.saved = Some(checkpoint.step);
+            self.saved_config = self.trainer.config.to_toml().unwrap_or_default();
         }
         self.rate.clear();
     }
@@ -320,4 +393,14 @@ impl Session<'_> {
         });
         Ok(())
     }
+}
+
+/// What a preview measures, under the names it has in the metrics.
+fn preview_values(preview: &Preview) -> [(&'static str, f64); 4] {
+    [
+        (PSNR, preview.psnr),
+        ("latent_spatial_variance", preview.latents.spatial_variance),
+        ("latent_total_variation", preview.latents.total_variation_mean),
+        ("latent_effective_rank", preview.latents.effective_rank),
+    ]
 }

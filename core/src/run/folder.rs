@@ -150,6 +150,11 @@ impl RunFolder {
         self.path.join("evaluations.jsonl")
     }
 
+    /// `changes.jsonl`: live changes, a line each.
+    pub fn changes_path(&self) -> PathBuf {
+        self.path.join("changes.jsonl")
+    }
+
     /// `previews/`: pictures by step.
     pub fn previews_dir(&self) -> PathBuf {
         self.path.join("previews")

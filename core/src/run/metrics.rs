@@ -140,6 +140,28 @@ fn write_at_end(path: &Path, text: &str, good_bytes: &mut Option<u64>) -> std::i
     file.write_all(text.as_bytes())
 }
 
+/// The chart that a metric belongs to.
+pub fn group(name: &str) -> &'static str {
+    match name {
+        _ if name.starts_with("grad_norm") => "Gradient norms",
+        _ if name.starts_with("update_ratio") => "Update over weight",
+        "latent_effective_rank" => "Effective rank",
+        _ if name.starts_with("latent_") => "Latent structure",
+        "memory_mib" => "Memory",
+        "denoising_loss" | "sit_loss" => "Transformer",
+        _ if name.contains("align") => "Alignment",
+        _ if name.starts_with("logits") || name == "discriminator_loss" || name == "adversarial_loss" => {
+            "Discriminator"
+        }
+        "kl_loss" => "KL",
+        "psnr_held_out" | "eval_psnr" => "Held-out PSNR",
+        "eval_ssim" | "eval_lpips" => "Held-out SSIM and LPIPS",
+        "eval_effective_rank" => "Effective rank",
+        _ if name.starts_with("eval_") => "Latent structure",
+        _ => "Reconstruction",
+    }
+}
+
 /// All rows of a log; a last line torn by a crash is passed over.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! Everything here is plain Rust on slices: no tensors, no device. Files that must survive a crash
 //! are written aside, synced and renamed ([`disk`]).
 
+pub mod changes;
 pub mod checkpoint;
 pub mod checkpoint_list;
 pub mod disk;
@@ -12,6 +13,7 @@ pub mod picture;
 pub mod report;
 pub mod tensorboard;
 
+pub use changes::Change;
 pub use checkpoint::{Checkpoint, NamedTensor};
 pub use checkpoint_list::{LatestCheckpoint, PassedOver, Retention, clean_leftovers, latest_complete, prune};
 pub use folder::RunFolder;

@@ -1,24 +1,26 @@
 //! What is shown of a run: reconstructions of pinned held-out pictures with the PCA map of their
 //! latents, and samples of the averaged transformer from noise and labels that never change.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::batches::pictures;
 use super::trainer::Trainer;
 use crate::error::Result;
-use crate::eval::{pca::PcaBasis, psnr};
+use crate::eval::{LatentStructure, pca::PcaBasis, psnr};
 use crate::kernel::profile::phase;
 use crate::params::host;
 use crate::run::Rgb8;
 use crate::run::picture::{byte_from_model_value, grid};
-use crate::sample::{SampleConfig, Sampler, Solver};
+use crate::sample::noise::{Stream, normal, rng};
+use crate::sample::{SampleConfig, Sampler, Solver, sample};
 use crate::sit::Sit;
 use crate::vae::Vae;
 
 /// Held-out pictures on which PSNR is measured.
 const MEASURED: usize = 64;
 const BACKGROUND: [u8; 3] = [255; 3];
-const GAP_PX: usize = 2;
+/// Between the pictures of a preview, and around.
+pub const GAP_PX: usize = 2;
 
 /// Pictures and figures of one moment.
 #[derive(Clone, Debug)]
@@ -29,6 +31,10 @@ pub struct Preview {
     pub samples: Option<Rgb8>,
     /// Mean PSNR of held-out pictures, in dB.
     pub psnr: f64,
+    /// Side of the training pictures.
+    pub image_px: usize,
+    /// How much structure the latents of the held-out pictures carry.
+    pub latents: LatentStructure,
 }
 
 impl Trainer {
@@ -37,12 +43,13 @@ impl Trainer {
     /// # Errors
     /// Latents that are not finite.
     pub fn preview(&self, basis: &mut Option<PcaBasis>) -> Result<Preview> {
-        let (reconstructions, psnr) = self.reconstructions(basis)?;
+        let (reconstructions, psnr, latents) = self.reconstructions(basis)?;
         let samples = self.config.method.trains_sit().then(|| self.samples());
-        Ok(Preview { reconstructions, samples, psnr })
+        let image_px = self.config.data.image_px;
+        Ok(Preview { reconstructions, samples, psnr, image_px, latents })
     }
 
-    fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> Result<(Rgb8, f64)> {
+    fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> Result<(Rgb8, f64, LatentStructure)> {
         let (split, picks) = self.held_out(MEASURED);
         let (count, px) = (picks.len(), self.batches().dataset().image_px());
         let planar = self.batches().split_pictures(split, &picks);
@@ -57,13 +64,16 @@ impl Trainer {
         }
         let mean = decibels / count.max(1) as f64;
         let shown = self.config.preview.pinned.min(count);
-        let maps = latent_maps(z, shown, px, basis)?;
+        let shape = z.dims();
+        let latents = host(z);
+        let structure = LatentStructure::measure(&latents, shape)?;
+        let maps = latent_maps(&latents, shape, shown, px, basis)?;
         let rows = [&planar, &bytes].map(|all| {
             all.chunks_exact(size).take(shown).map(|p| Rgb8::from_planar_u8(p, px, px)).collect::<Vec<_>>()
         });
         let [originals, reconstructed] = rows;
         let all: Vec<_> = originals.into_iter().chain(reconstructed).chain(maps).collect();
-        Ok((grid(&all, shown, GAP_PX, BACKGROUND, scale(px)), mean))
+        Ok((grid(&all, shown, GAP_PX, BACKGROUND, scale(px)), mean, structure))
     }
 
     fn samples(&self) -> Rgb8 {
@@ -109,19 +119,82 @@ pub fn draw_samples(
     all
 }
 
+/// The way of one picture, that of (seed, index) in [`draw_samples`], from noise to data: for each
+/// step the predicted clean picture, and the state itself, both decoded. The stochastic solver's way
+/// is shown by Euler's.
+pub fn draw_path(
+    vae: &Vae,
+    sit: &Sit,
+    label: usize,
+    (seed, index): (u64, usize),
+    config: SampleConfig,
+    device: &Device,
+) -> (Vec<Rgb8>, Vec<Rgb8>) {
+    let (c, s) = (sit.config().in_channels, sit.config().input_size);
+    let noise = normal(&mut rng(seed, Stream::Sample(index as u64)), c * s * s);
+    let start = Tensor::from_data(TensorData::new(noise, [1, c, s, s]), device);
+    let solver = if config.solver == Solver::Heun { Solver::Heun } else { Solver::Euler };
+    let mut states = Vec::new();
+    let draw = |_| Tensor::zeros([1, c, s, s], device);
+    let end =
+        sample(sit, start, &[label], SampleConfig { solver, ..config }, draw, |x| states.push(x.clone()));
+    // Heun looks at a trial state between two steps, but not after the last.
+    let stride = if solver == Solver::Heun { 2 } else { 1 };
+    let mut states: Vec<_> = states.into_iter().step_by(stride).collect();
+    let mut clean: Vec<_> = (0..states.len())
+        .map(|i| {
+            let t = 1.0 - i as f64 / config.steps as f64;
+            predicted_clean(sit, states[i].clone(), t, label, config)
+        })
+        .collect();
+    states.push(end.clone());
+    clean.push(end);
+    let decode = |z: Vec<Tensor<4>>| {
+        let all = z.chunks(SAMPLE_BATCH).flat_map(|z| {
+            let decoded = vae.decode(sit.latent_norm.denormalize(Tensor::cat(z.to_vec(), 0)));
+            let [_, channels, h, w] = decoded.dims();
+            let values = host(decoded);
+            values.chunks_exact(channels * h * w).map(|p| Rgb8::from_planar_f32(p, h, w)).collect::<Vec<_>>()
+        });
+        all.collect()
+    };
+    (decode(clean), decode(states))
+}
+
+/// The data that state `x_t` and its (guided) velocity point to: with x_t = αx + σn and
+/// v = α'x + σ'n, x = (σ'x_t − σv) / (ασ' − α'σ).
+fn predicted_clean(sit: &Sit, x_t: Tensor<4>, t: f64, label: usize, config: SampleConfig) -> Tensor<4> {
+    let guided = config.cfg > 1.0 && (config.interval.0..=config.interval.1).contains(&t);
+    let v = sit.velocity(x_t.clone(), &[t as f32], &[label]);
+    let v = if guided {
+        let free = sit.velocity(x_t.clone(), &[t as f32], &[sit.config().null_label()]);
+        free.clone() + (v - free) * config.cfg
+    } else {
+        v
+    };
+    let ((alpha, sigma), (d_alpha, d_sigma)) =
+        (config.path.coefficients(t as f32), config.path.slopes(t as f32));
+    (x_t * d_sigma - v * sigma) / (alpha * d_sigma - d_alpha * sigma)
+}
+
 /// PCA maps of the first latents, enlarged to `px`.
-fn latent_maps(z: Tensor<4>, shown: usize, px: usize, basis: &mut Option<PcaBasis>) -> Result<Vec<Rgb8>> {
-    let [n, channels, h, w] = z.dims();
-    let values = host(z);
+fn latent_maps(
+    values: &[f32],
+    shape: [usize; 4],
+    shown: usize,
+    px: usize,
+    basis: &mut Option<PcaBasis>,
+) -> Result<Vec<Rgb8>> {
+    let [_, channels, h, w] = shape;
     let basis = match basis {
         Some(basis) => basis,
-        None => basis.insert(PcaBasis::fit_latents(&values, [n, channels, h, w])?),
+        None => basis.insert(PcaBasis::fit_latents(values, shape)?),
     };
     let colours = basis.rgb_from_latents(&values[..shown * channels * h * w], [shown, channels, h, w])?;
     Ok(colours.chunks_exact(3 * h * w).map(|map| Rgb8::from_planar_u8(map, h, w).enlarged(px / w)).collect())
 }
 
-/// Small pictures are enlarged so that a person sees them.
-fn scale(px: usize) -> usize {
+/// Small pictures are enlarged so that a person sees them: how many times.
+pub fn scale(px: usize) -> usize {
     (96 / px).max(1)
 }

@@ -53,7 +53,7 @@ impl Restored {
 
     fn of(config: Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let file = |name: &str| checkpoint.files.get(name).map(Vec::as_slice).unwrap_or_default();
-        let mut vae = vae_of_checkpoint(&checkpoint, &config, device)?;
+        let mut vae = vae_of_checkpoint(checkpoint, &config, device)?;
         let mut sit = Sit::unset(&sit_geometry(&config, file("ema"))?, device)?;
         restore(&mut sit, file("ema"), device)?;
         if config.method.trains_sit() {

@@ -26,6 +26,7 @@ const BACKBONE_PX: usize = 64;
 /// Channels of the spatial features, as the ADM suite takes them of Inception.
 const SPATIAL_CHANNELS: usize = 7;
 
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a program")]
 enum Network {
     Small(SmallClassifier),
     Backbone(Backbone, Box<Lpips>),

@@ -1,0 +1,120 @@
+//! Look, size, device, what lies on disk, and the keys.
+
+use egui::{ComboBox, Grid, Slider, TextEdit, Ui};
+
+use super::super::figures;
+use super::super::keys::SHORTCUTS;
+use super::super::message::Command;
+use super::super::prefs::Look;
+use super::super::state::AppState;
+use super::super::widgets::{card, choice_ui, quiet, title};
+
+/// The settings.
+#[derive(Default)]
+pub struct SettingsPanel {
+    measured: bool,
+    /// The size while its slider is held: applied at the end, or the slider would run away.
+    scale: Option<f32>,
+}
+
+impl SettingsPanel {
+    /// Draws them.
+    pub fn ui(&mut self, ui: &mut Ui, state: &AppState) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if !self.measured {
+            self.measured = true;
+            commands.push(Command::Measure);
+        }
+        let mut prefs = state.prefs.clone();
+        card(ui, |ui| {
+            ui.set_width(ui.available_width());
+            title(ui, "Look");
+            Grid::new("look").num_columns(2).spacing([20.0, 10.0]).show(ui, |ui| {
+                ui.label("Theme");
+                choice_ui(
+                    ui,
+                    &mut prefs.look,
+                    &[(Look::System, "As the system"), (Look::Light, "Light"), (Look::Dark, "Dark")],
+                );
+                ui.end_row();
+                ui.label("Size of everything");
+                let mut scale = self.scale.unwrap_or(prefs.scale);
+                let slider = Slider::new(&mut scale, 0.7..=2.5).step_by(0.05).suffix(" ×");
+                let response = ui.name_inputs("Size of everything", |ui| ui.add(slider));
+                self.scale = response.dragged().then_some(scale);
+                if self.scale.is_none() {
+                    prefs.scale = scale;
+                }
+                ui.end_row();
+            });
+        });
+        ui.add_space(12.0);
+        card(ui, |ui| {
+            ui.set_width(ui.available_width());
+            title(ui, "Device for new runs");
+            device_ui(ui, &mut prefs.device);
+            quiet(
+                ui,
+                "auto takes a graphics card through Vulkan, Metal or DirectX, and the processor where there is none. A software adapter is far slower than the processor; it is for tests.",
+            );
+        });
+        ui.add_space(12.0);
+        card(ui, |ui| {
+            ui.set_width(ui.available_width());
+            title(ui, "On disk");
+            for (name, path, bytes) in &state.places {
+                ui.horizontal(|ui| {
+                    ui.label(name);
+                    ui.strong(figures::bytes(*bytes));
+                    quiet(ui, path.display().to_string());
+                    if ui
+                        .small_button("Show")
+                        .on_hover_text(format!("Open {name} in the file manager"))
+                        .clicked()
+                    {
+                        commands.push(Command::Reveal(path.clone()));
+                    }
+                });
+            }
+            if ui.button("Measure again").clicked() {
+                commands.push(Command::Measure);
+            }
+        });
+        ui.add_space(12.0);
+        card(ui, |ui| {
+            ui.set_width(ui.available_width());
+            title(ui, "Keys");
+            Grid::new("keys").num_columns(2).spacing([24.0, 5.0]).show(ui, |ui| {
+                for (shortcut, words) in SHORTCUTS {
+                    ui.monospace(ui.ctx().format_shortcut(&shortcut));
+                    ui.label(words);
+                    ui.end_row();
+                }
+            });
+        });
+        if prefs != state.prefs {
+            commands.push(Command::Prefs(Box::new(prefs)));
+        }
+        commands
+    }
+}
+
+/// A choice of device, with room for the number of an adapter.
+pub fn device_ui(ui: &mut Ui, device: &mut String) {
+    ui.horizontal(|ui| {
+        ui.name_inputs("Device", |ui| {
+            ComboBox::from_id_salt("device").selected_text(device.clone()).show_ui(ui, |ui| {
+                for name in ["auto", "cpu", "gpu", "software"] {
+                    ui.selectable_value(device, name.to_string(), name);
+                }
+            })
+        });
+        let edit = TextEdit::singleline(device).desired_width(70.0);
+        ui.name_inputs("Device by name", |ui| ui.add(edit))
+            .on_hover_text("gpu:1 is adapter 1 of tandem doctor");
+        if device.parse::<tandem_core::device::DeviceChoice>().is_err() {
+            let bad = super::super::theme::palette(ui.visuals()).bad;
+            ui.colored_label(bad, "unknown device");
+        }
+    });
+}

@@ -1,0 +1,210 @@
+//! Curves: smoothing and thinning, and one chart.
+
+use egui::{Color32, Ui, Vec2b};
+use egui_plot::{
+    ColorConflictHandling, GridMark, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoint, PlotPoints,
+    VLine,
+};
+
+use super::super::figures;
+use super::super::theme::palette;
+
+/// Points of a curve that are drawn at most; a screen has no more columns.
+const MAX_POINTS: usize = 800;
+
+/// A curve to draw.
+pub struct Curve<'a> {
+    /// Its name in the legend.
+    pub name: String,
+    /// Colour.
+    pub colour: Color32,
+    /// Its points.
+    pub thin: &'a Decimated,
+    /// Draw the values before smoothing too, faintly.
+    pub raw: bool,
+}
+
+/// How a curve is made of its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Style {
+    /// Tells apart what its points are taken from: last step and axis.
+    pub source: u64,
+    /// Share of the past.
+    pub smoothing: f64,
+    /// Logarithms of the values.
+    pub log: bool,
+}
+
+/// The exponential average with `keep` of the past, without its bias towards zero; a value that is
+/// not finite leaves a gap.
+pub fn smoothed(points: impl Iterator<Item = [f64; 2]>, keep: f64) -> Vec<[f64; 2]> {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let average = |[x, y]: [f64; 2]| {
+        if !y.is_finite() {
+            return [x, f64::NAN];
+        }
+        sum = keep * sum + (1.0 - keep) * y;
+        weight = keep * weight + (1.0 - keep);
+        [x, sum / weight]
+    };
+    points.map(average).collect()
+}
+
+/// A curve thinned to what a chart can show, computed anew only when something changed.
+#[derive(Debug, Default)]
+pub struct Decimated {
+    key: Option<(usize, Style)>,
+    /// As drawn.
+    points: Vec<PlotPoint>,
+    /// Before smoothing.
+    raw: Vec<PlotPoint>,
+    log: bool,
+}
+
+impl Decimated {
+    /// Brings the points up to date; `len` is their number.
+    pub fn update(&mut self, len: usize, style: Style, points: impl Iterator<Item = [f64; 2]>) {
+        let key = Some((len, style));
+        if self.key == key {
+            return;
+        }
+        (self.key, self.log) = (key, style.log);
+        let all: Vec<_> = points.collect();
+        let shown = |points: &[[f64; 2]]| -> Vec<PlotPoint> {
+            let finite =
+                thinned(points).into_iter().filter(|p| p[1].is_finite() && (!style.log || p[1] > 0.0));
+            finite.map(|[x, y]| PlotPoint::new(x, if style.log { y.log10() } else { y })).collect()
+        };
+        self.points = shown(&smoothed(all.iter().copied(), style.smoothing));
+        self.raw = if style.smoothing > 0.0 { shown(&all) } else { Vec::new() };
+    }
+
+    /// Whether there is nothing to draw.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// The value at or before `x`.
+    fn at(&self, x: f64) -> Option<f64> {
+        let after = self.points.partition_point(|p| p.x <= x).max(1);
+        let y = self.points.get(after - 1)?.y;
+        Some(if self.log { 10f64.powf(y) } else { y })
+    }
+}
+
+/// Keeps the least and the greatest value of each stretch, so that no peak is lost.
+fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let stretch = points.len().div_ceil(MAX_POINTS / 2).max(1);
+    if stretch <= 2 {
+        return points.to_vec();
+    }
+    let mut kept = Vec::with_capacity(MAX_POINTS + 2);
+    for part in points.chunks(stretch) {
+        let finite = || part.iter().filter(|p| p[1].is_finite());
+        let least = finite().min_by(|a, b| a[1].total_cmp(&b[1]));
+        let greatest = finite().max_by(|a, b| a[1].total_cmp(&b[1]));
+        match (least, greatest) {
+            (Some(a), Some(b)) if a[0] <= b[0] => kept.extend([*a, *b]),
+            (Some(a), Some(b)) => kept.extend([*b, *a]),
+            _ => kept.push(part[0]),
+        }
+    }
+    kept
+}
+
+/// A mark on the horizontal axis: position, words, colour.
+pub type PlotMark = (f64, String, Color32);
+
+/// One chart of `curves`. Returns where it was drawn.
+pub fn chart_ui(
+    ui: &mut Ui,
+    id: &str,
+    height: f32,
+    curves: &[Curve<'_>],
+    marks: &[PlotMark],
+    (log, x_name): (bool, &str),
+) -> egui::Rect {
+    let axis = move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
+        figures::value(if log { 10f64.powf(mark.value) } else { mark.value })
+    };
+    let ends =
+        curves.iter().flat_map(|curve| [curve.thin.points.first(), curve.thin.points.last()]).flatten();
+    let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.x), high.max(p.x)));
+    // Marks this close to the pointer are named.
+    let reach = 0.01 * (high - low).max(0.0);
+    let hover = |position: &HoverPosition<'_>| {
+        let x = match position {
+            HoverPosition::NearDataPoint { position, .. } | HoverPosition::Elsewhere { position } => {
+                position.x
+            }
+        };
+        let mut text = format!("{x_name} {}", figures::value(x.round()));
+        for curve in curves {
+            if let Some(value) = curve.thin.at(x) {
+                text.push_str(&format!("\n{} {}", curve.name, figures::value(value)));
+            }
+        }
+        let near = marks.iter().filter(|(at, ..)| (at - x).abs() <= reach);
+        near.for_each(|(_, words, _)| text.push_str(&format!("\n{words}")));
+        Some(text)
+    };
+    let grid = palette(ui.visuals()).line.gamma_multiply(0.7);
+    let mut plot = Plot::new(id)
+        .height(height)
+        .allow_scroll(false)
+        .show_grid(Vec2b::TRUE)
+        .y_axis_formatter(axis)
+        .x_axis_formatter(|mark, _| figures::value(mark.value))
+        .label_formatter(hover)
+        .grid_color(grid)
+        .show_background(false);
+    if curves.len() > 1 {
+        let legend = Legend::default()
+            .background_alpha(0.6)
+            .text_style(egui::TextStyle::Small)
+            .color_conflict_handling(ColorConflictHandling::PickLast);
+        plot = plot.legend(legend);
+    }
+    let response = plot.show(ui, |plot| {
+        for (x, _, colour) in marks {
+            // Without a name, so that it stays out of the legend.
+            plot.vline(VLine::new("", *x).color(*colour).width(1.0).style(LineStyle::dashed_loose()));
+        }
+        for curve in curves.iter().filter(|curve| curve.raw) {
+            let line = Line::new(curve.name.clone(), PlotPoints::from(curve.thin.raw.as_slice()));
+            plot.line(line.color(curve.colour.gamma_multiply(0.25)).width(1.0).allow_hover(false));
+        }
+        for curve in curves {
+            let line = Line::new(curve.name.clone(), PlotPoints::from(curve.thin.points.as_slice()));
+            plot.line(line.color(curve.colour).width(1.8));
+        }
+    });
+    response.response.rect
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_every_peak_and_the_order() {
+        let mut points: Vec<_> = (0..100_000).map(|i| [f64::from(i), (f64::from(i) * 0.01).sin()]).collect();
+        points[70_001][1] = 50.0;
+        points[30_000][1] = f64::NAN;
+        let thin = thinned(&points);
+        assert!(thin.len() <= MAX_POINTS + 2 && thin.contains(&[70_001.0, 50.0]));
+        assert!(thin.windows(2).all(|pair| pair[0][0] <= pair[1][0]));
+        assert_eq!(thinned(&points[..100]), points[..100]);
+    }
+
+    #[test]
+    fn smoothing_starts_at_the_first_value_and_leaves_gaps() {
+        let points = [[0.0, 4.0], [1.0, f64::NAN], [2.0, 4.0], [3.0, 8.0]];
+        let smooth = smoothed(points.into_iter(), 0.9);
+        assert!(
+            (smooth[0][1] - 4.0).abs() < 1e-12 && smooth[1][1].is_nan() && (smooth[2][1] - 4.0).abs() < 1e-12
+        );
+        assert!(smooth[3][1] > 4.0 && smooth[3][1] < 8.0);
+        assert_eq!(smoothed(points.into_iter(), 0.0)[3], points[3]);
+    }
+}
