@@ -162,7 +162,7 @@ fn a_run_that_cannot_start_leaves_nothing_behind() {
     let told = fail(
         tandem(["train", "--device", "cpu", "--method", "vanilla", "--data"]).arg(&data).current_dir(&work),
     );
-    assert_says(&told, &["vae.init_from"]);
+    assert_says(&told, &["vanilla", "--vae MODEL"]);
     // No teacher says anything about four tokens.
     let told = fail(
         tandem(["train", "--device", "cpu", "--set", "sit.patch=4", "--data"]).arg(&data).current_dir(&work),
@@ -200,7 +200,7 @@ fn doctor_answers_in_one_json_object_and_in_lines() {
     assert_says(report["chosen"].as_str().unwrap(), &["CPU"]);
     assert!(report["memory_bytes"].as_u64().unwrap() > 0 && report["free_bytes"].as_u64().unwrap() > 0);
     assert!(report["assets"]["pictures_bytes"].as_u64().unwrap() > 1 << 20);
-    assert_eq!(report["assets"]["weights"].as_array().unwrap().len(), 2);
+    assert!(report["assets"]["weights"].as_array().unwrap().len() >= 2);
     for adapter in report["adapters"].as_array().unwrap() {
         for key in ["name", "kind", "api", "driver"] {
             assert!(adapter[key].is_string(), "{adapter}");
@@ -260,12 +260,13 @@ fn a_run_cut_off_before_its_first_checkpoint_begins_again() {
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     pictures(&data, 4);
     succeed(train(&data, &run, &[]).args(["--steps", "2"]));
+    let rows = || fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count();
+    let before = rows();
     fs::remove_dir_all(run.join("checkpoints")).unwrap();
     let output = succeed(resume(&run).arg("--json"));
     assert_says(&text(&output.stderr), &["no checkpoint yet"]);
     assert_eq!(json_of(&output)["step"], 2);
-    let rows = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    assert_eq!(rows.lines().count(), 3, "two steps and the last preview: {rows}");
+    assert_eq!(rows(), before, "no row twice");
 }
 
 #[test]
@@ -303,7 +304,7 @@ fn values_that_are_not_finite_end_a_run_with_its_last_good_checkpoint() {
     let output = resume(&run).args(["--steps", "1000", "--json"]).output().unwrap();
     let told = text(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{told}");
-    assert_says(&told, &["step 2 was skipped", "step 4 was skipped", "not finite in 3 steps in a row"]);
+    assert_says(&told, &["step 2 was skipped", "step 3 was skipped", "not finite in 3 steps in a row"]);
     assert_says(&told, &["last checkpoint: step 1)"]);
     assert_eq!(fs::read_dir(run.join("checkpoints")).unwrap().count(), 1);
 }
