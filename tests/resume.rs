@@ -25,7 +25,7 @@ fn run(start: Start, stop_at: Option<u64>) {
 }
 
 fn new_run(out: &Path, steps: u64, settings: &[&str]) -> Start {
-    let own = [format!("train.steps={steps}"), "preview.every=3".into()];
+    let own = [format!("train.steps={steps}"), "preview.every=3".into(), "eval.every=3".into()];
     let settings: Vec<String> = TINY.iter().chain(settings).map(|s| s.to_string()).chain(own).collect();
     let config = Box::new(Config::load("nano", &settings).unwrap());
     Start::New { config, out: Some(out.to_path_buf()), name: "test".into(), device: DeviceChoice::Cpu }
