@@ -28,7 +28,7 @@ const SPATIAL_CHANNELS: usize = 7;
 
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a program")]
 enum Network {
-    Small(SmallClassifier),
+    Small(Box<SmallClassifier>),
     Backbone(Backbone, Box<Lpips>),
     Inception(Box<Inception>),
 }
@@ -61,7 +61,7 @@ impl Judge {
     /// An unknown name, or a file that holds no network that is known here.
     pub fn open(name: &str, device: &Device) -> Result<Self> {
         let network = match name {
-            DEFAULT => Network::Small(SmallClassifier::load(&weights::judge()?, device)?),
+            DEFAULT => Network::Small(Box::new(SmallClassifier::load(&weights::judge()?, device)?)),
             "lpips-alex" => Self::backbone(Backbone::Alex, &weights::lpips_alex()?, device)?,
             path if Path::new(path).is_file() => return Self::from_file(Path::new(path), device),
             other => {
