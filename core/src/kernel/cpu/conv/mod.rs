@@ -6,6 +6,7 @@
 //! ([`transposed`]); the weight gradient has its own
 //! loop order, vectors along pixels ([`weight`]). Work is cut by shape alone.
 
+mod columns;
 mod correlate;
 mod layout;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod transposed;
 mod weight;
 mod winograd;
 
+use super::gemm::Layout;
 use super::parallel::each;
 use super::simd::{self, Set};
 use correlate::{Correlation, Weights, correlate};
@@ -89,6 +91,10 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32
 }
 
 fn forward_on(set: Set, x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32> {
+    if columns::is_point(g) {
+        let weights = (w, Layout::rows(0, g.c_in));
+        return columns::point(x, weights, b, (g.c_in, g.c_out), (g.n, g.h * g.w));
+    }
     let taps = g.taps();
     bank(set, x, b, &g.correlation(), |o, i, t| w[(o * g.c_in + i) * taps + t])
 }
@@ -114,6 +120,13 @@ pub fn grad_input(gy: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec
 }
 
 fn grad_input_on(set: Set, gy: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32> {
+    if columns::is_point(g) {
+        let weights = (w, Layout::rows(0, g.c_in).transposed());
+        return columns::point(gy, weights, b, (g.c_out, g.c_in), (g.n, g.h * g.w));
+    }
+    if columns::is_narrow(g) {
+        return columns::grad_input(gy, w, b, g);
+    }
     if g.stride > 1 {
         return transposed::grad_input(set, gy, w, b, g);
     }

@@ -38,6 +38,7 @@ fn all_four_agree_with_the_definition() {
         Geometry { kh: 4, kw: 4, h: 8, w: 32, stride: 2, ..base },
         Geometry { kh: 4, kw: 4, ..base },
         Geometry { n: 1, c_in: 3, h: 23, w: 23, kh: 11, kw: 11, stride: 4, pad: [2; 4], ..base },
+        Geometry { n: 9, c_in: 3, h: 64, w: 35, kh: 4, kw: 4, stride: 2, ..base },
         Geometry { n: 1, h: 1, w: 1, ..base },
         Geometry { n: 9, h: 3, w: 3, c_out: 7, ..base },
         Geometry { n: 19, h: 6, w: 3, stride: 2, c_out: 7, ..base },

@@ -27,9 +27,7 @@ pub fn grad_weight(gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
 pub fn grad_weight_on(set: Set, gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
     let ranges = |count: usize| (0..count).step_by(RANGE).map(move |from| (from, RANGE.min(count - from)));
     let grid: Vec<_> = ranges(g.c_out).flat_map(|o| ranges(g.c_in).map(move |i| (o, i))).collect();
-    let pictures = if g.n == 0 { 1 } else { g.n.div_ceil(TASKS.div_ceil(grid.len())) };
-    // A batch of lanes is not cut.
-    let pictures = pictures.next_multiple_of(set.lanes()).min(pictures.max(16));
+    let pictures = pictures_per_task(g, set.lanes(), grid.len());
     let tasks: Vec<_> = grid
         .iter()
         .flat_map(|&(o, i)| (0..g.n).step_by(pictures).map(move |n| (o, i, (n, pictures.min(g.n - n)))))
@@ -50,6 +48,16 @@ pub fn grad_weight_on(set: Set, gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32>
         }
     }
     total
+}
+
+/// Pictures of a task: few enough for [`TASKS`] tasks, but vectors enough to pay for adding up the lanes.
+fn pictures_per_task(g: &Geometry, lanes: usize, ranges: usize) -> usize {
+    let share = g.n.div_ceil(TASKS.div_ceil(ranges)).max(1);
+    if Layout::new(&g.correlation(), lanes, STRIP).batched {
+        share.next_multiple_of(lanes)
+    } else {
+        share.max((STRIP / 2).div_ceil(g.oh() * g.ow().div_ceil(lanes)))
+    }
 }
 
 /// Ranges (first, count) of output channels, input channels and pictures.
