@@ -32,10 +32,10 @@ fn checkpoint(run: &Path, step: u64) -> Checkpoint {
     Checkpoint::load(&run.join(format!("checkpoints/step-{step:08}"))).unwrap()
 }
 
-/// All rows of a run, without what the clock says.
+/// All rows of a run, without what clock and memory say.
 fn rows(run: &Path) -> Vec<Row> {
     let rows = metrics::read(&run.join("metrics.jsonl")).unwrap();
-    rows.into_iter().map(|row| Row { wall_s: 0.0, ..row }).collect()
+    rows.into_iter().map(|row| row.repeatable()).collect()
 }
 
 /// The number after "step " in a line.

@@ -40,7 +40,7 @@ fn outcome(run: &Path, step: u64) -> (Checkpoint, Vec<Row>) {
     let mut checkpoint = Checkpoint::load(&run.join(format!("checkpoints/step-{step:08}"))).unwrap();
     checkpoint.state = serde_json::Value::Null;
     let rows = metrics::read(&run.join("metrics.jsonl")).unwrap();
-    (checkpoint, rows.into_iter().map(|row| Row { wall_s: 0.0, ..row }).collect())
+    (checkpoint, rows.into_iter().map(|row| row.repeatable()).collect())
 }
 
 #[test]

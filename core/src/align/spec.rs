@@ -51,6 +51,17 @@ pub(super) enum Kind {
     },
 }
 
+/// Our name for REPA-E's of an encoder (`dinov2-vit-b`, `jepa-vit-h`); others stay as they are.
+fn name_from_reference(name: &str) -> String {
+    let Some((family, size)) = name.split_once("-vit-") else { return name.into() };
+    let family = match family {
+        "dinov1" => "dino",
+        "jepa" => "ijepa",
+        family => family,
+    };
+    format!("{family}-{}", size.to_lowercase())
+}
+
 impl TeacherSpec {
     /// Reads the value of `align.teacher`.
     ///
@@ -108,6 +119,8 @@ impl TeacherSpec {
             Some((name, place)) => (name.trim(), Some(place.trim())),
             None => (text, None),
         };
+        let ours = name_from_reference(name);
+        let name = ours.as_str();
         if name == EMBEDDED {
             return match place {
                 None => Ok(Self { name: name.into(), kind: Kind::EfficientNetLite0 }),

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
 use crate::memory::Memory;
 use crate::params::num_weights;
+use crate::run::metrics::MEMORY;
 use crate::run::{Change, Row};
 use crate::train::preview::Preview;
 use crate::train::{StepReport, Trainer};
@@ -306,7 +307,7 @@ impl Session<'_> {
         let mut row = self.row(step, preview_values(&preview));
         let ratios = self.ratios.drain(..).map(|(name, ratio)| (format!("update_ratio_{name}"), ratio));
         row.values.extend(ratios);
-        row.values.insert("memory_mib".into(), self.memory.held_bytes() as f64 / f64::from(1 << 20));
+        row.values.insert(MEMORY.into(), self.memory.held_bytes() as f64 / f64::from(1 << 20));
         self.recorder.row(&row);
         self.psnr = Some(preview.psnr);
         self.rate.clear();

@@ -35,6 +35,12 @@ pub fn upsampled_conv2d_reference(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<
 struct Upsampled;
 
 impl Kernel for Upsampled {
+    /// As many as the convolution of the enlarged map has: what is saved shows as speed.
+    fn flops(&self, shapes: &[Vec<usize>]) -> u64 {
+        let (x, w) = (&shapes[0], &shapes[1]);
+        2 * (x[0] * 4 * x[2] * x[3] * w.iter().product::<usize>()) as u64
+    }
+
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
         let (x, weight, bias) = (inputs[0], inputs[1], inputs[2]);
         let g = geometry(x, weight);

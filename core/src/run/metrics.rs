@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// Rows kept in memory while the disk refuses; older ones then go.
 const MAX_WAITING_ROWS: usize = 10_000;
 
+/// The name of the memory that the process held, in MiB.
+pub const MEMORY: &str = "memory_mib";
+
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Row {
@@ -28,6 +31,14 @@ pub struct Row {
     pub images: u64,
     /// Everything else by name; not finite is written as `null` and read back as NaN.
     pub values: BTreeMap<String, f64>,
+}
+
+impl Row {
+    /// The row without what the machine says of itself, clock and memory: a repeated run repeats the rest.
+    pub fn repeatable(mut self) -> Self {
+        self.values.remove(MEMORY);
+        Self { wall_s: 0.0, ..self }
+    }
 }
 
 /// Appends rows to a run's `metrics.jsonl` and never loses one to a passing fault.
@@ -147,7 +158,7 @@ pub fn group(name: &str) -> &'static str {
         _ if name.starts_with("update_ratio") => "Update over weight",
         "latent_effective_rank" => "Effective rank",
         _ if name.starts_with("latent_") => "Latent structure",
-        "memory_mib" => "Memory",
+        MEMORY => "Memory",
         "denoising_loss" | "sit_loss" => "Transformer",
         _ if name.contains("align") => "Alignment",
         _ if name.starts_with("logits") || name == "discriminator_loss" || name == "adversarial_loss" => {

@@ -16,7 +16,7 @@ use super::super::prefs::Tab;
 use super::super::runs::short_source;
 use super::super::state::AppState;
 use super::super::theme::palette;
-use super::super::widgets::{Textures, card, cell_ui, named, primary, quiet, row_ui, title};
+use super::super::widgets::{Textures, card, cell_ui, device_ui, named, primary, quiet, row_ui, title};
 
 /// Classes and problems that are listed before "and more".
 const LISTED: usize = 12;
@@ -237,7 +237,7 @@ impl NewRunPanel {
         });
         let mut prefs = state.prefs.clone();
         let words = "auto takes a graphics card, and the processor where there is none";
-        row_ui(ui, "Device", words, |ui| super::settings::device_ui(ui, &mut prefs.device));
+        row_ui(ui, "Device", words, |ui| device_ui(ui, &mut prefs.device));
         if prefs != state.prefs {
             commands.push(Command::Prefs(Box::new(prefs)));
         }

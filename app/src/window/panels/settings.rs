@@ -1,13 +1,13 @@
 //! Look, size, device, what lies on disk, and the keys.
 
-use egui::{ComboBox, Grid, Slider, TextEdit, Ui};
+use egui::{Grid, Slider, Ui};
 
 use super::super::figures;
 use super::super::keys::SHORTCUTS;
 use super::super::message::Command;
 use super::super::prefs::Look;
 use super::super::state::AppState;
-use super::super::widgets::{card, choice_ui, quiet, title};
+use super::super::widgets::{card, choice_ui, device_ui, quiet, title};
 
 /// The settings.
 #[derive(Default)]
@@ -97,24 +97,4 @@ impl SettingsPanel {
         }
         commands
     }
-}
-
-/// A choice of device, with room for the number of an adapter.
-pub fn device_ui(ui: &mut Ui, device: &mut String) {
-    ui.horizontal(|ui| {
-        ui.name_inputs("Device", |ui| {
-            ComboBox::from_id_salt("device").selected_text(device.clone()).show_ui(ui, |ui| {
-                for name in ["auto", "cpu", "gpu", "software"] {
-                    ui.selectable_value(device, name.to_string(), name);
-                }
-            })
-        });
-        let edit = TextEdit::singleline(device).desired_width(70.0);
-        ui.name_inputs("Device by name", |ui| ui.add(edit))
-            .on_hover_text("gpu:1 is adapter 1 of tandem doctor");
-        if device.parse::<tandem_core::device::DeviceChoice>().is_err() {
-            let bad = super::super::theme::palette(ui.visuals()).bad;
-            ui.colored_label(bad, "unknown device");
-        }
-    });
 }

@@ -4,7 +4,10 @@ mod picture;
 mod plot;
 mod timeline;
 
-use egui::{Button, Color32, CornerRadius, Frame, Label, Margin, Response, RichText, Stroke, Ui, Vec2};
+use egui::{
+    Button, Color32, ComboBox, CornerRadius, Frame, Label, Margin, Response, RichText, Stroke, TextEdit, Ui,
+    Vec2,
+};
 
 pub use picture::{Textures, cell_ui, wipe_ui};
 pub use plot::{Curve, Decimated, Style, chart_ui};
@@ -110,5 +113,25 @@ pub fn row_ui<R>(ui: &mut Ui, name: &str, words: &str, add: impl FnOnce(&mut Ui)
         add(&mut column(ui, 318.0));
         let quiet = palette(ui.visuals()).quiet;
         ui.add(Label::new(RichText::new(words).color(quiet)).truncate()).on_hover_text(words);
+    });
+}
+
+/// A choice of device, with room for the number of an adapter.
+pub fn device_ui(ui: &mut Ui, device: &mut String) {
+    ui.horizontal(|ui| {
+        ui.name_inputs("Device", |ui| {
+            ComboBox::from_id_salt("device").selected_text(device.clone()).show_ui(ui, |ui| {
+                for name in ["auto", "cpu", "gpu", "software"] {
+                    ui.selectable_value(device, name.to_string(), name);
+                }
+            })
+        });
+        let edit = TextEdit::singleline(device).desired_width(70.0);
+        ui.name_inputs("Device by name", |ui| ui.add(edit))
+            .on_hover_text("gpu:1 is adapter 1 of tandem doctor");
+        if device.parse::<tandem_core::device::DeviceChoice>().is_err() {
+            let bad = palette(ui.visuals()).bad;
+            ui.colored_label(bad, "unknown device");
+        }
     });
 }
