@@ -1,6 +1,6 @@
 //! Python pickles, read without running anything.
 //!
-//! A pickle is a program that builds objects by calling what it names. The [machine](machine) here
+//! A pickle is a program that builds objects by calling what it names. The `machine` here
 //! builds plain values only: a call or a class becomes an inert [`Item`] that remembers its name and
 //! arguments, and whoever knows that name may interpret it (tensors, in `torch`). Sizes are bounded:
 //! [`LIMIT_STREAM_BYTES`] are read at most, [`LIMIT_MEMORY_BYTES`] built at most, and values lie in one

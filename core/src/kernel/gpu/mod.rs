@@ -1,6 +1,6 @@
 //! GPU forms: each launches the WGSL file of its name in `shaders/`.
 //!
-//! [`template`] builds a text from its parts, [`launch`] sends it to the device, [`meter`] counts.
+//! `template` builds a text from its parts, `launch` sends it to the device, `meter` counts.
 //! The files beside them hold one kernel each: shape guard, template values, forward and backward.
 
 pub(crate) mod attention;
