@@ -49,7 +49,7 @@ fn a_stopped_and_an_extended_run_equal_the_whole_one() {
     let at = |name: &str| folder.path().join(name);
     run(new_run(&at("whole"), 8, &[]), None);
     let whole = outcome(&at("whole"), 8);
-    assert!(whole.1.len() >= 8 + 3, "eight steps, previews at 3, 6 and 8");
+    assert_eq!(whole.1.len(), 8 + 2 * 3, "eight steps, previews and measurements at 3, 6 and 8");
 
     run(new_run(&at("stopped"), 8, &[]), Some(3));
     assert!(!at("stopped/checkpoints/step-00000008").exists(), "it was not stopped");
