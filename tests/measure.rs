@@ -106,6 +106,12 @@ fn a_run_and_pictures_are_measured_and_noted() {
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} in {found}"));
     assert!(number(&found["figures"]["frechet"]["value"]) > 0.0);
     assert!(number(&found["reconstruction"]["psnr"]["value"]) > 3.0);
+    let likeness = &found["likeness"];
+    assert_eq!(likeness["teacher"], "efficientnet-lite0");
+    for part in ["latents", "transformer"] {
+        let (cka, cknna) = (number(&likeness[part]["cka"]), number(&likeness[part]["cknna"]));
+        assert!(cka > 0.0 && cka < 1.0 && cknna < 1.0, "{likeness}");
+    }
     assert!(found["figures"]["warnings"][0].as_str().unwrap().contains("singular"));
     let again = json(&succeed(&mut eval));
     assert_eq!(found["figures"], again["figures"], "the cached reference gives the same");

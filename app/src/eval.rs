@@ -13,6 +13,8 @@ use tandem_core::run::{MetricsLog, Row, RunFolder, metrics};
 use tandem_core::train::Restored;
 use tandem_core::train::evaluate::{judged_stream, reconstruct};
 use tandem_core::train::latent_store::pictures_of;
+use tandem_core::train::likeness::likenesses;
+use tandem_core::train::open::teacher_to_compare;
 use tandem_core::vae::perceptual::{Backbone, Lpips};
 use tandem_core::weights;
 
@@ -41,6 +43,10 @@ pub struct EvalArgs {
     /// Held-out pictures to reconstruct, for a run.
     #[arg(long, default_value_t = 1000)]
     num_reconstructions: usize,
+    /// The teacher whose likenesses are looked for in a run's latents and transformer (CKA, CKNNA);
+    /// default: the run's own, or efficientnet-lite0.
+    #[arg(long)]
+    teacher: Option<String>,
     /// A checkpoint's step; default: the newest.
     #[arg(long)]
     step: Option<u64>,
@@ -134,6 +140,11 @@ fn note(folder: &RunFolder, answers: &Value, found: &Comparison) -> Result<()> {
     values.push(("reconstruction frechet", answers["reconstruction"]["frechet"]["value"].as_f64()));
     let before = metrics::read(&folder.metrics_path()).unwrap_or_default();
     let at = before.iter().take_while(|row| row.step <= step).last();
+    let likeness = &answers["likeness"];
+    let teacher = likeness["teacher"].as_str().unwrap_or_default();
+    let alike = [("latents", "cka"), ("latents", "cknna"), ("transformer", "cka"), ("transformer", "cknna")]
+        .into_iter()
+        .filter_map(|(part, key)| Some((format!("{part} {key} [{teacher}]"), likeness[part][key].as_f64()?)));
     let row = Row {
         step,
         wall_s: at.map_or(0.0, |row| row.wall_s),
@@ -141,6 +152,7 @@ fn note(folder: &RunFolder, answers: &Value, found: &Comparison) -> Result<()> {
         values: values
             .into_iter()
             .filter_map(|(name, value)| Some((format!("{name} {how}"), value?)))
+            .chain(alike)
             .collect(),
     };
     Ok(MetricsLog::new(&folder.evaluations_path()).append(&row)?)
@@ -171,6 +183,11 @@ fn of_run(
         reconstruct(&restored, &held, judge, &lpips, &chosen.device, progress)
     })?;
     answers["reconstruction"] = json!(figures);
+    let teacher = teacher_to_compare(config, args.teacher.as_deref(), &chosen.device)?;
+    answers["likeness"] =
+        json!(work.run("comparing with the teacher", (0, held.len() as u64), |progress| {
+            likenesses(&restored, &teacher, &held, &chosen.device, progress)
+        })?);
     let draw = args.sampling.draw(args.num.unwrap_or(NUM_OF_RUN), &restored)?;
     answers["sampling"] = args.sampling.job(&args.target, &restored, &draw);
     let set = work
@@ -266,6 +283,13 @@ fn table(answers: &Value, found: Option<&Comparison>, judge: &Judge) -> Vec<(Str
         for key in ["spatial_variance", "total_variation", "effective_rank"] {
             let name = format!("latent {}", key.replace('_', " "));
             row(&name, format!("{:.4}", reconstruction[key].as_f64().unwrap_or(f64::NAN)));
+        }
+    }
+    let likeness = &answers["likeness"];
+    for part in ["latents", "transformer"].iter().filter(|part| likeness[**part].is_object()) {
+        for (name, key) in [("CKA", "cka"), ("CKNNA", "cknna")] {
+            let name = format!("{part}, {name} with {}", likeness["teacher"].as_str().unwrap_or_default());
+            row(&name, format!("{:.4}", likeness[*part][key].as_f64().unwrap_or(f64::NAN)));
         }
     }
     if let Some(found) = found {

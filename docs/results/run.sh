@@ -6,7 +6,7 @@
 #
 #   TANDEM=target/release/tandem   the program
 #   SEEDS="0"                      e.g. "0 1 2"
-#   STEPS=3000  VAE_STEPS=3000     steps of joint and second-stage runs, of the tokenizer alone
+#   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone
 #   JUDGE=tandem-judge             or a file: lpips_vgg16.safetensors
 #   NUM=1000                       samples for each measurement
 #   ONLY="vae repa-e ..."          only these runs
@@ -14,7 +14,7 @@ set -euo pipefail
 SET=$1 DATA=$2 OUT=$3
 HERE=$(cd "$(dirname "$0")" && pwd)
 TANDEM=${TANDEM:-target/release/tandem}
-SEEDS=${SEEDS:-0} STEPS=${STEPS:-3000} VAE_STEPS=${VAE_STEPS:-3000}
+SEEDS=${SEEDS:-0} STEPS=${STEPS:-600} VAE_STEPS=${VAE_STEPS:-600}
 JUDGE=${JUDGE:-tandem-judge} NUM=${NUM:-1000}
 ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e"
 ONLY=${ONLY:-$ALL}

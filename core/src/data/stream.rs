@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 
 use super::dataset::Split;
 use super::decode::{decode_rgb, decode_square};
-use super::npz::{Kind, NpzFile};
+use super::npz::NpzFile;
 use super::pixels::planar_from_hwc;
 use super::source::{DataSource, Item, Listing, Reader};
 use crate::error::{Error, Result};
+use crate::files::Dtype;
 
 /// Pictures that can be read one batch after the other.
 pub struct PictureStream {
@@ -66,9 +67,9 @@ impl PictureStream {
             let reason = format!("arr_0 has shape {:?}; samples are [N, S, S, 3]", header.shape);
             return Err(Error::file(path, reason));
         };
-        if header.kind != Kind::U8 || height != width || count == 0 {
+        if header.dtype != Dtype::U8 || height != width || count == 0 {
             let reason =
-                format!("arr_0 is {:?} of {:?}; samples are uint8 squares", header.kind, header.shape);
+                format!("arr_0 is {:?} of {:?}; samples are uint8 squares", header.dtype, header.shape);
             return Err(Error::file(path, reason));
         }
         if px.is_some_and(|px| px != width) {

@@ -8,6 +8,7 @@ mod below;
 mod bytes;
 mod convert;
 mod folder;
+pub mod npy;
 pub mod npz;
 pub mod pickle;
 mod safetensors;

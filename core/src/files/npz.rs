@@ -11,9 +11,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Dtype;
 use super::convert::f32_from_bytes;
+use super::npy::Header;
 use crate::error::{Error, Result};
 
-const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// The most bytes one array may unpack to.
 const LIMIT_BYTES: u64 = 16 << 30;
 
@@ -42,34 +42,13 @@ pub fn write_npz(out: impl Write + Seek, arrays: &[Array], path: &Path) -> Resul
             .compression_method(CompressionMethod::Stored)
             .large_file(array.bytes.len() >= u32::MAX as usize);
         archive.start_file(format!("{}.npy", array.name), options).map_err(zip_failed)?;
-        let header = npy_header(array.dtype, array.shape)
+        let header = Header { dtype: array.dtype, shape: array.shape.to_vec() }
+            .bytes()
             .ok_or_else(|| Error::file(path, format!("an array of {:?} is not written here", array.dtype)))?;
         archive.write_all(&header).map_err(failed)?;
         archive.write_all(array.bytes).map_err(failed)?;
     }
     archive.finish().map_err(zip_failed)?.flush().map_err(failed)
-}
-
-fn npy_header(dtype: Dtype, shape: &[usize]) -> Option<Vec<u8>> {
-    let descr = match dtype {
-        Dtype::F32 => "<f4",
-        Dtype::U8 => "|u1",
-        Dtype::I64 => "<i8",
-        _ => return None,
-    };
-    let sides: Vec<String> = shape.iter().map(usize::to_string).collect();
-    let comma = if shape.len() == 1 { "," } else { "" };
-    let mut text =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", sides.join(", "));
-    // The data starts at a multiple of 64, after a line feed.
-    let unpadded = MAGIC.len() + 4 + text.len() + 1;
-    text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
-    text.push('\n');
-    let mut header = MAGIC.to_vec();
-    header.extend([1, 0]);
-    header.extend((text.len() as u16).to_le_bytes());
-    header.extend(text.as_bytes());
-    Some(header)
 }
 
 /// Reads the array `name` of a `.npz` (the first one when empty) as f32, with its shape.
@@ -96,21 +75,10 @@ pub(crate) fn read_npz_bytes(
     if entry.size() > LIMIT_BYTES {
         return Err(format!("{} bytes are too many", entry.size()));
     }
-    let mut start = [0; 10];
-    entry.read_exact(&mut start).map_err(|e| e.to_string())?;
-    if !start.starts_with(MAGIC) || start[6] != 1 {
-        return Err("an array is not in the format .npy 1.0".into());
-    }
-    let mut header = vec![0; usize::from(u16::from_le_bytes([start[8], start[9]]))];
-    entry.read_exact(&mut header).map_err(|e| e.to_string())?;
-    let header = String::from_utf8(header).map_err(|_| "a header that is not text")?;
-    let (dtype, shape) = parse_header(&header).ok_or_else(|| {
-        format!("arrays like {} are not read here (f32, f64, f16, u8, i64 in C order are)", header.trim())
-    })?;
-    let count = shape.iter().try_fold(1u64, |n, &side| n.checked_mul(side as u64));
-    let expected =
-        count.and_then(|n| n.checked_mul(dtype.bitsize() as u64 / 8)).filter(|n| *n <= LIMIT_BYTES);
+    let header = Header::read(&mut entry).map_err(|reason| format!("an array {reason}"))?;
+    let expected = header.data_bytes().map(|n| n as u64).filter(|n| *n <= LIMIT_BYTES);
     let expected = expected.ok_or("an array that is too large")?;
+    let Header { dtype, shape } = header;
     let mut data = Vec::new();
     entry.take(expected + 1).read_to_end(&mut data).map_err(|e| e.to_string())?;
     if data.len() as u64 != expected {
@@ -118,24 +86,6 @@ pub(crate) fn read_npz_bytes(
     }
     let values = f32_from_bytes(dtype, &data).ok_or("values that are no numbers")?;
     Ok((shape, values))
-}
-
-fn parse_header(header: &str) -> Option<(Dtype, Vec<usize>)> {
-    let after = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
-    let descr = after("descr")?.strip_prefix('\'')?.split('\'').next()?;
-    let dtype = match descr {
-        "<f4" => Dtype::F32,
-        "<f8" => Dtype::F64,
-        "<f2" => Dtype::F16,
-        "|u1" => Dtype::U8,
-        "<i8" => Dtype::I64,
-        _ => return None,
-    };
-    let shape = after("shape")?.strip_prefix('(')?.split(')').next()?;
-    let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
-    let shape = sides.map(|side| side.parse().ok()).collect::<Option<Vec<usize>>>()?;
-    let c_order = after("fortran_order")?.starts_with("False") || shape.len() < 2;
-    c_order.then_some((dtype, shape))
 }
 
 #[cfg(test)]
@@ -157,6 +107,5 @@ mod tests {
         assert_eq!(read_npz_bytes(&bytes, "labels").unwrap().1, [7.0]);
         assert!(read_npz_bytes(&bytes, "b").is_err());
         assert!(read_npz_bytes(&bytes[..bytes.len() / 2], "a").is_err());
-        assert_eq!(npy_header(Dtype::F32, &[2, 3]).unwrap().len() % 64, 0);
     }
 }

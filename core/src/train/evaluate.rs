@@ -153,7 +153,8 @@ pub fn reconstruct(
     })
 }
 
-fn go_on(flow: ControlFlow<()>) -> Result<()> {
+/// Breaks off when `progress` says so.
+pub(super) fn go_on(flow: ControlFlow<()>) -> Result<()> {
     match flow {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Stopped),

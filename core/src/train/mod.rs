@@ -9,6 +9,7 @@ pub mod ema;
 pub mod evaluate;
 mod latent_index;
 pub mod latent_store;
+pub mod likeness;
 pub mod measure;
 pub mod open;
 pub mod optim;

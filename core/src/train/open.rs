@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
+use crate::align::spec::EMBEDDED;
 use crate::align::teacher::TeacherFile;
 use crate::align::{Teacher, TeacherSpec, TokenGrid};
 use crate::config::Config;
@@ -24,6 +25,18 @@ pub fn teachers(config: &Config, device: &Device) -> Result<Vec<Teacher>> {
     }
     let (specs, tokens) = (TeacherSpec::parse_all(&config.align.teacher)?, config.token_grid()?);
     specs.iter().map(|spec| teacher(spec, tokens, device)).collect()
+}
+
+/// The teacher that a run's features are compared with: the one that is named, else the run's first, else
+/// the embedded one.
+///
+/// # Errors
+/// As [`teacher`].
+pub fn teacher_to_compare(config: &Config, named: Option<&str>, device: &Device) -> Result<Teacher> {
+    let own = Some(config.align.teacher.as_str()).filter(|_| config.method.aligns());
+    let specs = TeacherSpec::parse_all(named.or(own).unwrap_or(EMBEDDED))?;
+    let first = specs.first().ok_or_else(|| Error::Config("no teacher is named".into()))?;
+    teacher(first, config.token_grid()?, device)
 }
 
 /// One teacher, for a transformer with `tokens`.

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::files::pickle::write::Value;
 use crate::sit::{Path, Weighting, published_name};
 use crate::vae::VaeConfig;
+use crate::vae::perceptual::{Backbone, InputRange};
 
 /// Numbers that mean the same on both sides: theirs, ours.
 const NUMBERS: [(&str, &str); 16] = [
@@ -39,7 +40,13 @@ pub(super) fn settings(file: &RepaeFile) -> Vec<String> {
             _ => {}
         }
     }
-    let texts = [("path_type", "sit.path"), ("weighting", "sit.weighting"), ("enc_type", "align.teacher")];
+    let texts = [
+        ("path_type", "sit.path"),
+        ("weighting", "sit.weighting"),
+        ("enc_type", "align.teacher"),
+        ("perceptual_network", "loss.perceptual_network"),
+        ("perceptual_range", "loss.perceptual_range"),
+    ];
     for (theirs, ours) in texts {
         all.extend(file.arg_text(theirs).map(|text| format!("{ours}={}", json!(text))));
     }
@@ -56,7 +63,7 @@ pub(super) fn settings(file: &RepaeFile) -> Vec<String> {
 
 /// The arguments that the reference would have been started with.
 pub(super) fn namespace(config: &Config, vae: &VaeConfig, classes: usize, step: u64) -> Vec<(String, Value)> {
-    let Config { sit, optim, align, train, .. } = config;
+    let Config { sit, optim, align, train, loss, .. } = config;
     let text = |text: &str| Value::Text(text.into());
     let batch = (train.batch * train.accumulate) as i64;
     let path = if sit.path == Path::Linear { "linear" } else { "cosine" };
@@ -107,7 +114,12 @@ pub(super) fn namespace(config: &Config, vae: &VaeConfig, classes: usize, step: 
         ("vae_learning_rate", Value::Float(optim.vae_lr)),
         ("disc_learning_rate", Value::Float(optim.discriminator_lr)),
         ("vae_align_proj_coeff", Value::Float(align.vae_weight)),
-        // Not the reference's: what its fixed geometries imply and tensors do not tell.
+        // Not the reference's: what its fixed geometries and losses imply and tensors do not tell.
+        ("perceptual_network", text(if loss.perceptual_network == Backbone::Alex { "alex" } else { "vgg" })),
+        (
+            "perceptual_range",
+            text(if loss.perceptual_range == InputRange::Sound { "sound" } else { "quirk" }),
+        ),
         ("norm_num_groups", Value::Int(vae.norm_num_groups as i64)),
         ("num_heads", Value::Int(heads(config) as i64)),
     ];

@@ -14,6 +14,7 @@ use crate::run::{Checkpoint, NamedTensor};
 use crate::sit::{Sit, SitConfig, published_name};
 use crate::train::state::{TrainerState, tensors};
 use crate::vae::discriminator::Discriminator;
+use crate::vae::perceptual::Backbone;
 use crate::vae::{Vae, VaeConfig};
 
 /// What a checkpoint became.
@@ -81,6 +82,16 @@ pub fn import(file: &RepaeFile, vae: Option<Vae>, settings: &[String], device: &
         .map_err(|e| Error::Config(format!("configuration: {e}")))?;
     let state = json!({ "trainer": trainer, "run": {}, "vae": saved });
     let step = file.steps().unwrap_or(0);
+    let loss = &config.loss;
+    let wants_vgg = loss.perceptual_network == Backbone::Vgg && loss.perceptual_weights.is_empty();
+    if config.method.trains_vae() && wants_vgg {
+        notes.push(
+            "it was trained with LPIPS-VGG16, whose weights do not come with the program: import again with --set \
+             loss.perceptual_weights=BACKBONE+HEADS (torchvision's vgg16-397923af.pth and the lpips package's \
+             vgg.pth), or with --set loss.perceptual_network=alex"
+                .into(),
+        );
+    }
     notes.push("the order of pictures and the noise are this program's from here on".into());
     let files = files.into_iter().map(|(name, tensors)| (name.to_string(), tensors)).collect();
     Ok(Imported { config, checkpoint: Checkpoint { step, files, state }, notes })

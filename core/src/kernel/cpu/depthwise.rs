@@ -5,6 +5,10 @@ use super::conv::Geometry;
 use super::parallel::each;
 use super::simd;
 
+/// Rows and columns of the output that are summed up in registers at a time.
+const ROWS: usize = 4;
+const COLUMNS: usize = 8;
+
 /// One plane with its zeros: column `x` lies in segment `x mod stride`.
 struct Padded {
     segment: usize,
@@ -16,7 +20,8 @@ impl Padded {
     fn new(g: &Geometry) -> Self {
         let segment = (g.w + g.pad[1] + g.pad[3]).div_ceil(g.stride);
         let row = segment * g.stride;
-        Self { segment, row, values: vec![0.0; (g.h + g.pad[0] + g.pad[2]) * row] }
+        // A block of columns may begin in the last ones: what it reads behind them is not used.
+        Self { segment, row, values: vec![0.0; (g.h + g.pad[0] + g.pad[2]) * row + COLUMNS] }
     }
 
     fn place(&self, g: &Geometry, y: usize, x: usize) -> usize {
@@ -62,27 +67,55 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32
     let items = y.chunks_mut(g.c_out * area).zip(x.chunks(g.c_out * g.h * g.w)).collect();
     each(y_work(g), items, |(y, x): (&mut [f32], &[f32])| {
         let mut padded = Padded::new(g);
+        let starts: Vec<usize> = taps(g).map(|tap| padded.tap(g, 0, tap)).collect();
         for (c, (y, x)) in y.chunks_exact_mut(area).zip(x.chunks_exact(g.h * g.w)).enumerate() {
             padded.fill(g, x);
             let kernel = &w[c * size..(c + 1) * size];
             let bias = b.map_or(0.0, |b| b[c]);
+            let taps: Vec<(usize, f32)> = starts.iter().copied().zip(kernel.iter().copied()).collect();
             simd::run(
                 #[inline(always)]
-                |fused| {
-                    for (row, out) in y.chunks_exact_mut(g.ow()).enumerate() {
-                        out.fill(bias);
-                        for (tap, &weight) in taps(g).zip(kernel) {
-                            let at = padded.tap(g, row, tap);
-                            for (out, &v) in out.iter_mut().zip(&padded.values[at..]) {
-                                *out = fused.mul_add(weight, v, *out);
-                            }
-                        }
-                    }
-                },
+                |fused| correlate(fused, g, &padded, (&taps, bias), y),
             );
         }
     });
     y
+}
+
+/// One plane of the output: a block of rows and columns stays in registers over all taps, each a place to
+/// begin and a weight.
+#[inline(always)]
+fn correlate(
+    fused: simd::Fused,
+    g: &Geometry,
+    padded: &Padded,
+    (taps, bias): (&[(usize, f32)], f32),
+    y: &mut [f32],
+) {
+    let (width, last) = (g.ow(), g.oh() - 1);
+    for (block, y) in y.chunks_mut(ROWS * width).enumerate() {
+        let mut lines = [0; ROWS];
+        for (r, line) in lines.iter_mut().enumerate() {
+            *line = (block * ROWS + r).min(last) * g.stride * padded.row;
+        }
+        for from in (0..width).step_by(COLUMNS) {
+            let mut sums = [[bias; COLUMNS]; ROWS];
+            for &(start, weight) in taps {
+                for (sums, line) in sums.iter_mut().zip(lines) {
+                    let Some(values) = padded.values[line + start + from..].first_chunk::<COLUMNS>() else {
+                        continue;
+                    };
+                    for i in 0..COLUMNS {
+                        sums[i] = fused.mul_add(weight, values[i], sums[i]);
+                    }
+                }
+            }
+            let count = COLUMNS.min(width - from);
+            for (y, sums) in y.chunks_exact_mut(width).zip(&sums) {
+                y[from..from + count].copy_from_slice(&sums[..count]);
+            }
+        }
+    }
 }
 
 fn y_work(g: &Geometry) -> usize {
