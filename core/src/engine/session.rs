@@ -9,22 +9,18 @@ use super::Roads;
 use super::explore::{self, Models};
 use super::message::{Command, Event, Start};
 use super::opening::open;
-use super::recorder::{PSNR, Recorder};
+use super::recorder::Recorder;
 use crate::config::{Config, is_live};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::eval::pca::PcaBasis;
 use crate::memory::Memory;
 use crate::params::num_weights;
-use crate::run::metrics::MEMORY;
-use crate::run::{Change, Row};
-use crate::train::preview::Preview;
-use crate::train::{StepReport, Trainer};
+use crate::run::Change;
+use crate::train::Trainer;
 
 /// Pause between looks at the commands while training holds.
 pub(super) const POLL: Duration = Duration::from_millis(50);
-/// Steps over which the rate is averaged.
-const RATE_STEPS: usize = 20;
 /// How often, and after what pauses, the last state is offered to a disk that refuses it.
 const LAST_TRIES: u32 = 13;
 const LAST_PAUSE: Duration = Duration::from_secs(5);
@@ -208,10 +204,7 @@ impl Session<'_> {
         if let Some(error) = self.trainer.take_trouble() {
             self.recorder.warn(format!("{error}; what is not cached is computed again"));
         }
-        self.rate.push(Instant::now());
-        if self.rate.len() > RATE_STEPS + 1 {
-            self.rate.remove(0);
-        }
+        self.note_time();
         let Config { train, preview, eval, .. } = &self.trainer.config;
         let step = self.trainer.step_number();
         let is_due = |every: u64| every > 0 && step < train.steps && step.is_multiple_of(every);
@@ -230,103 +223,6 @@ impl Session<'_> {
             self.save();
         }
         Ok(())
-    }
-
-    /// Reports of steps; an error of training names the checkpoint that stands.
-    fn report_all(&mut self, reports: Result<Vec<StepReport>>) -> Result<()> {
-        let reports = reports.map_err(|error| {
-            let last = self.saved.map_or("none yet".into(), |step| format!("step {step}"));
-            Error::Training(format!("{error} (last checkpoint: {last})"))
-        })?;
-        reports.into_iter().for_each(|report| self.report(report));
-        Ok(())
-    }
-
-    /// Pictures of one step.
-    fn per_step(&self) -> u64 {
-        let train = &self.trainer.config.train;
-        (train.batch * train.accumulate) as u64
-    }
-
-    /// A row of metrics for `step`, which may lie a little back.
-    fn row(&self, step: u64, values: impl IntoIterator<Item = (&'static str, f64)>) -> Row {
-        let since = (self.trainer.step_number() - step) * self.per_step();
-        Row {
-            step,
-            wall_s: self.kept.trained_s,
-            images: self.kept.images.saturating_sub(since),
-            values: values.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
-        }
-    }
-
-    /// Pictures a second over the last steps.
-    fn images_per_s(&self) -> f64 {
-        let span = match (self.rate.first(), self.rate.last()) {
-            (Some(first), Some(last)) if self.rate.len() > 1 => (*last - *first).as_secs_f64(),
-            _ => return 0.0,
-        };
-        (self.rate.len() - 1) as f64 * self.per_step() as f64 / span.max(1e-9)
-    }
-
-    fn report(&mut self, report: StepReport) {
-        let StepReport { step, values, skipped } = report;
-        let train = &self.trainer.config.train;
-        let (steps, every) = (train.steps, train.metrics_every);
-        if step.is_multiple_of(every) || skipped {
-            let row = self.row(step, values.iter().map(|(name, value)| (*name, f64::from(*value))));
-            self.recorder.row(&row);
-        }
-        let images_per_s = self.images_per_s();
-        let left = steps.saturating_sub(step) as f64 * self.per_step() as f64;
-        let eta_s = if images_per_s > 0.0 { left / images_per_s } else { 0.0 };
-        let (wall_s, images, memory_bytes) =
-            (self.kept.trained_s, self.kept.images, self.memory.held_bytes());
-        self.recorder.tell(Event::Step {
-            step,
-            steps,
-            values,
-            images_per_s,
-            eta_s,
-            skipped,
-            wall_s,
-            images,
-            memory_bytes,
-        });
-    }
-
-    fn preview(&mut self) {
-        let step = self.trainer.step_number();
-        let preview = match self.trainer.preview(&mut self.kept.basis) {
-            Ok(preview) => preview,
-            Err(error) => return self.recorder.warn(format!("no preview: {error}; training goes on")),
-        };
-        self.recorder.picture("reconstructions", step, &preview.reconstructions);
-        if let Some(samples) = &preview.samples {
-            self.recorder.picture("samples", step, samples);
-        }
-        let mut row = self.row(step, preview_values(&preview));
-        let ratios = self.ratios.drain(..).map(|(name, ratio)| (format!("update_ratio_{name}"), ratio));
-        row.values.extend(ratios);
-        row.values.insert(MEMORY.into(), self.memory.held_bytes() as f64 / f64::from(1 << 20));
-        self.recorder.row(&row);
-        self.psnr = Some(preview.psnr);
-        self.rate.clear();
-        let psnr = preview.psnr;
-        self.roads.previews.put((step, preview));
-        self.recorder.tell(Event::Preview { step, psnr, row: Box::new(row) });
-    }
-
-    fn measure(&mut self) {
-        let step = self.trainer.step_number();
-        match self.trainer.measure() {
-            Ok(values) => {
-                let row = self.row(step, values.iter().copied());
-                self.recorder.row(&row);
-                self.recorder.tell(Event::Measured { step, values });
-            }
-            Err(error) => self.recorder.warn(format!("nothing measured: {error}; training goes on")),
-        }
-        self.rate.clear();
     }
 
     /// Writes a checkpoint. A disk that refuses is reported; the next save tries again.
@@ -394,14 +290,4 @@ impl Session<'_> {
         });
         Ok(())
     }
-}
-
-/// What a preview measures, under the names it has in the metrics.
-fn preview_values(preview: &Preview) -> [(&'static str, f64); 4] {
-    [
-        (PSNR, preview.psnr),
-        ("latent_spatial_variance", preview.latents.spatial_variance),
-        ("latent_total_variation", preview.latents.total_variation_mean),
-        ("latent_effective_rank", preview.latents.effective_rank),
-    ]
 }
