@@ -117,6 +117,12 @@ impl AppState {
         ready && self.view.is_some() && self.view == self.live.folder
     }
 
+    /// Whether the run shown is the one that trains.
+    pub fn trains_view(&self) -> bool {
+        let trains = matches!(self.live.status, Status::Running | Status::Paused);
+        trains && self.view.is_some() && self.view == self.live.folder
+    }
+
     /// A preview, if it was read; an error says why it cannot be.
     pub fn sheet(&self, key: &SheetKey) -> Option<&Result<Arc<Sheet>, String>> {
         self.sheets.get(key)
@@ -152,7 +158,7 @@ impl AppState {
             Event::Close(path) => self.close(&path),
             Event::Closing(closing) => self.closing = closing,
             // Belongs to the panels, which keep what is typed.
-            Event::Picked(..) => {}
+            Event::Chosen(..) | Event::Shot(..) | Event::NoDialog(_) => {}
         }
     }
 

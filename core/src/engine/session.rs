@@ -1,5 +1,6 @@
 //! One session of a run: its steps, what a person asks for meanwhile, and its end.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,12 @@ use super::recorder::Recorder;
 use crate::config::{Config, is_live};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
-use crate::eval::pca::PcaBasis;
 use crate::memory::Memory;
 use crate::params::num_weights;
 use crate::run::Change;
-use crate::train::Trainer;
+use crate::run::changes::REFIT;
+use crate::train::maps::MapColours;
+use crate::train::{Pinned, Trainer};
 
 /// Pause between looks at the commands while training holds.
 pub(super) const POLL: Duration = Duration::from_millis(50);
@@ -58,6 +60,8 @@ pub(super) struct Session<'a> {
     pub first_step: u64,
     /// Step of the newest checkpoint on disk.
     pub saved: Option<u64>,
+    /// Whether something changed since then that only a checkpoint keeps.
+    pub unsaved: bool,
     /// Where only the newest counts.
     pub roads: Roads,
     /// The configuration file as of the last checkpoint.
@@ -74,8 +78,9 @@ pub(super) struct RunState {
     pub trained_s: f64,
     /// Pictures seen.
     pub images: u64,
-    /// Colours of the latent maps.
-    pub basis: Option<PcaBasis>,
+    /// Colours of the maps.
+    #[serde(flatten)]
+    pub colours: MapColours,
 }
 
 impl Session<'_> {
@@ -159,32 +164,84 @@ impl Session<'_> {
             }
             Command::Save => self.save(),
             Command::Preview => self.preview(),
+            Command::Pin(paths) => self.pin_more(&paths),
+            Command::Unpin(path) => {
+                let mut images = self.trainer.config.preview.images.clone();
+                images.retain(|image| Path::new(image) != path);
+                self.show_images(&images);
+            }
+            Command::Refit => self.refit(),
             Command::Set(setting) => self.set(&setting),
             Command::Stop | Command::Abandon => {}
         }
     }
 
-    /// Changes a live value and notes it in the run's configuration.
+    /// Changes a live value and notes it in the run's configuration. Pictures that it pins are shown at
+    /// once.
     fn set(&mut self, setting: &str) {
-        let before = &self.trainer.config;
-        let changed = before
-            .to_toml()
-            .and_then(|text| Config::parse(&text, &[setting.into()], "set"))
-            .and_then(|config| Ok((config.differences(before)?, config)));
-        match changed {
-            Ok((keys, config)) => match keys.iter().find(|key| !is_live(key)) {
-                Some(key) => self.recorder.warn(format!("{key} cannot change while a run is on")),
-                None => {
-                    self.trainer.reconfigure(config);
-                    self.recorder.config(&self.trainer.config);
-                    let step = self.trainer.step_number();
-                    self.recorder.change(&Change { step, setting: setting.into() });
-                    let config = Box::new(self.trainer.config.clone());
-                    self.recorder.tell(Event::Changed { step, setting: setting.into(), config });
-                }
-            },
-            Err(error) => self.recorder.warn(error.to_string()),
+        let (config, pinned) = match self.changed(setting) {
+            Ok(changed) => changed,
+            Err(error) => return self.recorder.warn(error.to_string()),
+        };
+        self.trainer.reconfigure(config);
+        self.recorder.config(&self.trainer.config);
+        let step = self.trainer.step_number();
+        self.recorder.change(&Change { step, setting: setting.into() });
+        let config = Box::new(self.trainer.config.clone());
+        self.recorder.tell(Event::Changed { step, setting: setting.into(), config });
+        if let Some(pinned) = pinned {
+            self.recorder.pinned(&pinned);
+            self.trainer.pin(pinned);
+            self.preview();
         }
+    }
+
+    /// The configuration with `setting`, and the pictures that it pins.
+    fn changed(&self, setting: &str) -> Result<(Config, Option<Pinned>)> {
+        let before = &self.trainer.config;
+        let config = Config::parse(&before.to_toml()?, &[setting.into()], "set")?;
+        let keys = config.differences(before)?;
+        if let Some(key) = keys.iter().find(|key| !is_live(key)) {
+            return Err(Error::Config(format!("{key} cannot change while a run is on")));
+        }
+        if !keys.iter().any(|key| key == "preview.images") {
+            return Ok((config, None));
+        }
+        let config = config.with_absolute_paths()?;
+        let known = self.trainer.pinned();
+        let pinned = Pinned::read(&config.preview.images, config.data.image_px, known)?;
+        Ok((config, Some(pinned)))
+    }
+
+    /// Pins pictures beside those that are; each that cannot be read gives a line.
+    fn pin_more(&mut self, paths: &[PathBuf]) {
+        let px = self.trainer.config.data.image_px;
+        let mut images = self.trainer.config.preview.images.clone();
+        for path in paths {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let image = absolute.to_string_lossy().into_owned();
+            match Pinned::read(std::slice::from_ref(&image), px, self.trainer.pinned()) {
+                Ok(_) if images.contains(&image) => {}
+                Ok(_) => images.push(image),
+                Err(error) => self.recorder.warn(format!("not pinned: {error}")),
+            }
+        }
+        self.show_images(&images);
+    }
+
+    fn show_images(&mut self, images: &[String]) {
+        if images != self.trainer.config.preview.images {
+            self.set(&format!("preview.images={}", json!(images)));
+        }
+    }
+
+    /// Fits the colours of the maps anew, and shows them.
+    fn refit(&mut self) {
+        (self.kept.colours, self.unsaved) = (MapColours::default(), true);
+        let step = self.trainer.step_number();
+        self.recorder.change(&Change { step, setting: REFIT.into() });
+        self.recorder.tell(Event::Refit { step });
+        self.preview();
     }
 
     fn one_step(&mut self) -> Result<()> {
@@ -227,24 +284,31 @@ impl Session<'_> {
 
     /// Writes a checkpoint. A disk that refuses is reported; the next save tries again.
     fn save(&mut self) {
+        if !self.trainer.pinned().is_empty() && !self.recorder.folder.pinned_dir().is_dir() {
+            self.recorder.pinned(self.trainer.pinned());
+        }
         let checkpoint = self.trainer.checkpoint(json!(self.kept));
         if self.recorder.checkpoint(&checkpoint, &self.trainer.config) {
-            self.saved = Some(checkpoint.step);
+            (self.saved, self.unsaved) = (Some(checkpoint.step), false);
             self.saved_config = self.trainer.config.to_toml().unwrap_or_default();
         }
         self.rate.clear();
     }
 
+    /// Whether the newest checkpoint is of this very state.
+    fn is_saved(&self) -> bool {
+        self.saved == Some(self.trainer.step_number()) && !self.unsaved
+    }
+
     /// Saves the last state. No later save would try again, so this one waits for a disk that
     /// refuses, a minute or until told to stop.
     fn save_last(&mut self, commands: &Receiver<Command>) {
-        let step = self.trainer.step_number();
         for attempt in 1..=LAST_TRIES {
-            if self.saved == Some(step) {
+            if self.is_saved() {
                 return;
             }
             self.save();
-            if self.saved == Some(step) || attempt == LAST_TRIES {
+            if self.is_saved() || attempt == LAST_TRIES {
                 return;
             }
             if attempt == 1 {
@@ -274,7 +338,7 @@ impl Session<'_> {
         self.save_last(commands);
         self.recorder.report(&self.trainer.config, &self.chosen.name);
         let folder = self.recorder.folder.path().to_path_buf();
-        if self.saved != Some(step) {
+        if !self.is_saved() {
             return Err(Error::Training(format!(
                 "the last state (step {step}) could not be saved in {}; see the warnings above",
                 folder.display()

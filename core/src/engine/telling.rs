@@ -88,7 +88,7 @@ impl Session<'_> {
     /// Makes previews, and a row of what they measure.
     pub(super) fn preview(&mut self) {
         let step = self.trainer.step_number();
-        let preview = match self.trainer.preview(&mut self.kept.basis) {
+        let preview = match self.trainer.preview(&mut self.kept.colours) {
             Ok(preview) => preview,
             Err(error) => return self.recorder.warn(format!("no preview: {error}; training goes on")),
         };

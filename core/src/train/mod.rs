@@ -9,9 +9,11 @@ pub mod ema;
 pub mod evaluate;
 mod latent_index;
 pub mod latent_store;
+pub mod maps;
 pub mod measure;
 pub mod open;
 pub mod optim;
+pub mod pinned;
 pub mod preview;
 pub mod restored;
 pub mod state;
@@ -19,5 +21,6 @@ pub mod step;
 pub mod teacher_metrics;
 pub mod trainer;
 
+pub use pinned::Pinned;
 pub use restored::Restored;
 pub use trainer::{StepReport, Trainer};

@@ -99,9 +99,9 @@ impl SamplesPanel {
                 let every = run.config.as_ref().map_or(0, |config| config.preview.every);
                 return drop(quiet(ui, format!("The first grid comes at step {every}.")));
             };
-            self.timeline.ui(ui, steps, state.now_s, "samples");
+            self.timeline.ui(ui, (steps, &[]), state.now_s, "samples");
             if self.compare {
-                self.other.ui(ui, steps, state.now_s, "comparison");
+                self.other.ui(ui, (steps, &[]), state.now_s, "comparison");
             }
             ui.checkbox(&mut self.compare, "Compare two steps").on_hover_text("Drag the line between them");
             let step = self.timeline.step(steps).unwrap_or_default();

@@ -295,15 +295,17 @@ impl TrainingPanel {
                 .marks
                 .iter()
                 .filter_map(|(step, mark)| match mark {
-                    Mark::Changed(setting) => Some((step, setting)),
-                    _ => None,
+                    Mark::Changed(setting) => Some((step, setting.clone())),
+                    Mark::Refit => Some((step, "colours of the maps fitted anew".into())),
+                    Mark::Checkpoint | Mark::Skipped => None,
                 })
                 .collect();
             if !changes.is_empty() {
                 ui.add_space(8.0);
                 title(ui, "Changed so far");
                 for (step, setting) in changes.iter().rev().take(8) {
-                    ui.monospace(format!("step {step:>6}  {setting}"));
+                    let line = egui::RichText::new(format!("step {step:>6}  {setting}")).monospace();
+                    ui.add(egui::Label::new(line).truncate()).on_hover_text(setting);
                 }
             }
         });

@@ -121,6 +121,12 @@ impl AppState {
                 }
                 self.say(Level::Info, format!("step {step}: {setting}"));
             }
+            E::Refit { step } => {
+                if let Some(run) = self.live_run() {
+                    run.history.mark(step, Mark::Refit);
+                }
+                self.say(Level::Info, format!("step {step}: colours of the maps fitted anew"));
+            }
             E::Looking { folder, device, step, config, classes } => {
                 self.live.status = Status::Looking;
                 (self.live.step, self.live.steps, self.live.saved) = (step, config.train.steps, Some(step));

@@ -7,6 +7,7 @@ use egui_plot::{
 };
 
 use super::super::figures;
+use super::super::history::{Axis, History, When};
 use super::super::theme::palette;
 
 /// Points of a curve that are drawn at most; a screen has no more columns.
@@ -22,6 +23,10 @@ pub struct Curve<'a> {
     pub thin: &'a Decimated,
     /// Draw the values before smoothing too, faintly.
     pub raw: bool,
+    /// Where it was measured: what is read at the pointer are measured values, not smoothed ones.
+    pub history: &'a History,
+    /// The metric.
+    pub metric: &'a str,
 }
 
 /// How a curve is made of its values.
@@ -58,7 +63,6 @@ pub struct Decimated {
     points: Vec<PlotPoint>,
     /// Before smoothing.
     raw: Vec<PlotPoint>,
-    log: bool,
 }
 
 impl Decimated {
@@ -68,7 +72,7 @@ impl Decimated {
         if self.key == key {
             return;
         }
-        (self.key, self.log) = (key, style.log);
+        self.key = key;
         let all: Vec<_> = points.collect();
         let shown = |points: &[[f64; 2]]| -> Vec<PlotPoint> {
             let finite =
@@ -82,13 +86,6 @@ impl Decimated {
     /// Whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
-    }
-
-    /// The value at or before `x`.
-    fn at(&self, x: f64) -> Option<f64> {
-        let after = self.points.partition_point(|p| p.x <= x).max(1);
-        let y = self.points.get(after - 1)?.y;
-        Some(if self.log { 10f64.powf(y) } else { y })
     }
 }
 
@@ -112,6 +109,27 @@ fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     kept
 }
 
+/// All curves at the measured row that is nearest to `x`; a value of another row names its step.
+fn reading(curves: &[Curve<'_>], axis: Axis, x: f64) -> String {
+    let found: Vec<_> = curves.iter().map(|curve| curve.history.nearest(curve.metric, axis, x)).collect();
+    let away = |when: &When| (when.on(axis) - x).abs();
+    let rows = found.iter().flatten().map(|(when, _)| *when);
+    let Some(row) = rows.min_by(|a, b| away(a).total_cmp(&away(b))) else { return String::new() };
+    let mut text = match axis {
+        Axis::Step => format!("step {}", figures::count(row.step)),
+        Axis::Time => format!("{}, step {}", figures::duration(row.wall_s), figures::count(row.step)),
+        Axis::Images => format!("{} images", figures::count(row.images)),
+    };
+    for (curve, found) in curves.iter().zip(found) {
+        let Some((when, value)) = found else { continue };
+        text.push_str(&format!("\n{} {}", curve.name, figures::value(value)));
+        if when.step != row.step {
+            text.push_str(&format!(" (step {})", figures::count(when.step)));
+        }
+    }
+    text
+}
+
 /// A mark on the horizontal axis: position, words, colour.
 pub type PlotMark = (f64, String, Color32);
 
@@ -122,7 +140,7 @@ pub fn chart_ui(
     height: f32,
     curves: &[Curve<'_>],
     marks: &[PlotMark],
-    (log, x_name): (bool, &str),
+    (log, x_axis): (bool, Axis),
 ) -> egui::Rect {
     let axis = move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
         figures::value(if log { 10f64.powf(mark.value) } else { mark.value })
@@ -138,12 +156,7 @@ pub fn chart_ui(
                 position.x
             }
         };
-        let mut text = format!("{x_name} {}", figures::value(x.round()));
-        for curve in curves {
-            if let Some(value) = curve.thin.at(x) {
-                text.push_str(&format!("\n{} {}", curve.name, figures::value(value)));
-            }
-        }
+        let mut text = reading(curves, x_axis, x);
         let near = marks.iter().filter(|(at, ..)| (at - x).abs() <= reach);
         near.for_each(|(_, words, _)| text.push_str(&format!("\n{words}")));
         Some(text)
