@@ -90,7 +90,7 @@ pub struct AppState {
     pub waiting: Option<u64>,
     /// What happened, oldest first.
     pub log: VecDeque<LogLine>,
-    /// The newest warning or error that nobody has put away.
+    /// The newest warning, error or answer that nobody has put away.
     pub notice: Option<(Level, String)>,
     /// Folders and their bytes.
     pub places: Vec<(String, PathBuf, u64)>,
@@ -151,7 +151,11 @@ impl AppState {
                 self.data = Some(*peek);
             }
             Event::Places(places) => self.places = places,
-            Event::Notice(level, text) => self.say(level, text),
+            Event::Notice(level, text) => {
+                // What is told so is an answer: it is shown even when it is good.
+                self.notice = Some((level, text.clone()));
+                self.say(level, text);
+            }
             Event::NoticeRead => self.notice = None,
             Event::Prefs(prefs) => self.prefs = *prefs,
             Event::View(path) => self.show(path),

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use egui::{Button, ColorImage, Context, Id, Key, Modal, RichText, TextEdit, Vec2};
+use egui::{Button, ColorImage, Context, Key, RichText, TextEdit, Vec2};
 
 use super::message::Pick;
-use super::widgets::{named, primary, quiet};
+use super::widgets::{named, primary, question, quiet};
 
 /// What a path is wanted for.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ impl Wish {
 pub struct Typed {
     wish: Wish,
     text: String,
+    /// Whether the field has had the focus.
+    begun: bool,
 }
 
 /// What became of it.
@@ -58,20 +60,20 @@ impl Typed {
     pub fn new(wish: Wish, folder: &Path) -> Self {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
         let start = folder.join(wish.name().unwrap_or_default());
-        Self { wish, text: start.display().to_string() }
+        Self { wish, text: start.display().to_string(), begun: false }
     }
 
     /// Draws the question.
     pub fn ui(&mut self, ctx: &Context) -> Option<Done> {
         let mut done = None;
-        Modal::new(Id::unique("typed path")).show(ctx, |ui| {
+        question(ctx, "typed path").show(ctx, |ui| {
             ui.set_width(560.0);
             ui.label(RichText::new(self.wish.title()).size(20.0).strong());
             quiet(ui, "The system showed no file dialog (no desktop portal and no zenity): type the path.");
             ui.add_space(4.0);
             let edit = named(ui.add(TextEdit::singleline(&mut self.text).desired_width(540.0)), "Path");
             let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
-            if !edit.has_focus() && !entered && ui.memory(|memory| memory.focused().is_none()) {
+            if !std::mem::replace(&mut self.begun, true) {
                 edit.request_focus();
             }
             ui.add_space(6.0);

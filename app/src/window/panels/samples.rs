@@ -23,6 +23,8 @@ pub struct SamplesPanel {
     follow: bool,
     next_id: u64,
     last: Option<Question>,
+    /// The way that was brought into sight.
+    seen_path: Option<u64>,
     textures: Textures,
 }
 
@@ -58,6 +60,7 @@ impl Default for SamplesPanel {
             follow: true,
             next_id: 1,
             last: None,
+            seen_path: None,
             textures: Textures::default(),
         }
     }
@@ -178,6 +181,11 @@ impl SamplesPanel {
             }
             if let Some(path) = &state.path {
                 self.path_ui(ui, path);
+                if self.seen_path != Some(path.answer.id) {
+                    // It comes below what was clicked, perhaps out of sight.
+                    self.seen_path = Some(path.answer.id);
+                    ui.scroll_to_cursor(Some(egui::Align::Max));
+                }
             }
         });
     }

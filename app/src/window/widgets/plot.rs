@@ -1,10 +1,9 @@
 //! Curves: smoothing and thinning, and one chart.
 
-use egui::{Color32, Ui, Vec2b};
-use egui_plot::{
-    ColorConflictHandling, GridMark, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoint, PlotPoints,
-    VLine,
-};
+use std::collections::BTreeSet;
+
+use egui::{Button, Color32, RichText, Ui, Vec2, Vec2b, WidgetInfo, accesskit::Role};
+use egui_plot::{GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoint, PlotPoints, VLine};
 
 use super::super::figures;
 use super::super::history::{Axis, History, When};
@@ -110,7 +109,7 @@ fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
 }
 
 /// All curves at the measured row that is nearest to `x`; a value of another row names its step.
-fn reading(curves: &[Curve<'_>], axis: Axis, x: f64) -> String {
+fn reading(curves: &[&Curve<'_>], axis: Axis, x: f64) -> String {
     let found: Vec<_> = curves.iter().map(|curve| curve.history.nearest(curve.metric, axis, x)).collect();
     let away = |when: &When| (when.on(axis) - x).abs();
     let rows = found.iter().flatten().map(|(when, _)| *when);
@@ -130,6 +129,39 @@ fn reading(curves: &[Curve<'_>], axis: Axis, x: f64) -> String {
     text
 }
 
+/// The curves' names in their colours, above the chart, where they hide nothing; a click takes a curve
+/// off or puts it back. Returns those that are shown.
+fn legend_ui<'a>(ui: &mut Ui, id: &str, curves: &'a [Curve<'a>]) -> Vec<&'a Curve<'a>> {
+    if curves.len() < 2 {
+        return curves.iter().collect();
+    }
+    let key = ui.scope_id().with((id, "hidden"));
+    let mut hidden: BTreeSet<String> = ui.data(|data| data.get_temp(key)).unwrap_or_default();
+    let p = palette(ui.visuals());
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = Vec2::new(12.0, 0.0);
+        ui.spacing_mut().button_padding = Vec2::ZERO;
+        ui.spacing_mut().interact_size.y = 18.0;
+        for curve in curves {
+            let on = !hidden.contains(&curve.name);
+            // The blanks leave room for the dot.
+            let words = RichText::new(format!("    {}", curve.name)).small();
+            let words = words.color(if on { p.text } else { p.quiet });
+            let button = ui.add(Button::new(words).frame(false));
+            let dot = button.rect.left_center() + Vec2::new(5.0, 0.5);
+            ui.painter().circle_filled(dot, 4.0, if on { curve.colour } else { p.line });
+            button.widget_info(|| WidgetInfo::selected(Role::CheckBox, true, on, &curve.name));
+            if button.on_hover_text(if on { "Hide" } else { "Show" }).clicked() && !hidden.remove(&curve.name)
+            {
+                hidden.insert(curve.name.clone());
+            }
+        }
+    });
+    let shown = curves.iter().filter(|curve| !hidden.contains(&curve.name)).collect();
+    ui.data_mut(|data| data.insert_temp(key, hidden));
+    shown
+}
+
 /// A mark on the horizontal axis: position, words, colour.
 pub type PlotMark = (f64, String, Color32);
 
@@ -142,6 +174,8 @@ pub fn chart_ui(
     marks: &[PlotMark],
     (log, x_axis): (bool, Axis),
 ) -> egui::Rect {
+    let shown = legend_ui(ui, id, curves);
+    let curves = shown.as_slice();
     let axis = move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
         figures::value(if log { 10f64.powf(mark.value) } else { mark.value })
     };
@@ -162,7 +196,7 @@ pub fn chart_ui(
         Some(text)
     };
     let grid = palette(ui.visuals()).line.gamma_multiply(0.7);
-    let mut plot = Plot::new(id)
+    let plot = Plot::new(id)
         .height(height)
         .allow_scroll(false)
         .show_grid(Vec2b::TRUE)
@@ -171,13 +205,6 @@ pub fn chart_ui(
         .label_formatter(hover)
         .grid_color(grid)
         .show_background(false);
-    if curves.len() > 1 {
-        let legend = Legend::default()
-            .background_alpha(0.6)
-            .text_style(egui::TextStyle::Small)
-            .color_conflict_handling(ColorConflictHandling::PickLast);
-        plot = plot.legend(legend);
-    }
     let response = plot.show(ui, |plot| {
         for (x, _, colour) in marks {
             // Without a name, so that it stays out of the legend.
