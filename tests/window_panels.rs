@@ -12,6 +12,8 @@
 #[path = "support/window.rs"]
 mod support;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use egui::{Vec2, accesskit::Role};
@@ -19,9 +21,10 @@ use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
 use tandem_core::engine::Command as Engine;
 use tandem_window::app::App;
-use tandem_window::message::{Closing, Command, Event};
+use tandem_window::message::{Closing, Command, Event, Pick};
 use tandem_window::prefs::{Look, Tab};
 use tandem_window::state::{AppState, Status};
+use tandem_window::typed::Wish;
 
 type Window = Harness<'static, App>;
 
@@ -53,6 +56,21 @@ fn at(mut state: AppState, tab: Tab) -> AppState {
     state
 }
 
+/// States of a window.
+const WORDS: [&str; 3] = ["empty", "running", "failed"];
+
+/// The panel in one of the [`WORDS`].
+fn in_state(tab: Tab, word: &str) -> AppState {
+    let state = match word {
+        "empty" => return at(support::empty(), tab),
+        "running" => support::with_others(support::running(125)),
+        _ => support::failed(),
+    };
+    let mut state = at(state, tab);
+    state.apply(Event::Data(Box::new(support::peek())));
+    state
+}
+
 /// Adapters round differently: a few hundred of 160 000 pixels may.
 fn options() -> SnapshotOptions {
     SnapshotOptions::new().output_path("../tests/snapshots").threshold(1.5).max_failed_pixels(400usize)
@@ -66,16 +84,8 @@ fn every_panel_looks_as_it_should_empty_running_and_failed() {
     let mut results = SnapshotResults::new();
     for tab in Tab::ALL {
         let name = tab.name().to_lowercase().replace(' ', "-");
-        for (word, state) in [
-            ("empty", support::empty()),
-            ("running", support::with_others(support::running(125))),
-            ("failed", support::failed()),
-        ] {
-            let mut state = at(state, tab);
-            if word != "empty" {
-                state.apply(Event::Data(Box::new(support::peek())));
-            }
-            let mut window = window(state, true);
+        for word in WORDS {
+            let mut window = window(in_state(tab, word), true);
             results.add(window.try_snapshot_options(format!("{name}-{word}"), &options()));
         }
     }
@@ -180,6 +190,72 @@ fn a_typed_key_is_checked_as_it_is_typed() {
     assert!(window.state_mut().take_asked().is_empty(), "a wrong form starts nothing");
 }
 
+/// A file as it comes when it is dropped.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("it is not there".into())
+    }
+}
+
+#[test]
+fn own_pictures_are_pinned_by_typing_and_dropping_and_taken_off_again() {
+    let mut window = window(at(support::running(125), Tab::Reconstructions), false);
+    let asked = |window: &mut Window| window.state_mut().take_asked();
+    asked(&mut window);
+    let field = window.get_by_role_and_label(Role::TextInput, "Path of a picture to pin");
+    field.focus();
+    window.run();
+    window.get_by_role_and_label(Role::TextInput, "Path of a picture to pin").type_text("/a/dog.png");
+    window.run();
+    window.key_press(egui::Key::Enter);
+    window.run();
+    let pinned = |path: &str| Engine::Pin(vec![path.into()]);
+    let got = asked(&mut window);
+    assert!(matches!(got.as_slice(), [Command::Engine(c)] if *c == pinned("/a/dog.png")), "{got:?}");
+    for (label, command) in
+        [("Unpin cat.png", Engine::Unpin("/pictures/cat.png".into())), ("Refit colours", Engine::Refit)]
+    {
+        window.get_by_label(label).click();
+        window.run();
+        let got = asked(&mut window);
+        assert!(matches!(got.as_slice(), [Command::Engine(c)] if *c == command), "{label}: {got:?}");
+    }
+    window.input_mut().dropped_files.push(Arc::new(Dropped("/b/owl.jpg".into())));
+    window.step();
+    let got = asked(&mut window);
+    assert!(matches!(got.as_slice(), [Command::Engine(c)] if *c == pinned("/b/owl.jpg")), "{got:?}");
+    assert_eq!(window.state().state().prefs.tab, Tab::Reconstructions);
+}
+
+#[test]
+fn where_the_system_shows_no_dialog_a_path_is_typed() {
+    let mut window = window(support::empty(), false);
+    window.state_mut().apply(Event::NoDialog(Wish::Pick(Pick::Run)));
+    window.run();
+    window.get_by_role_and_label(Role::TextInput, "Path").focus();
+    window.run();
+    window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+    window.get_by_role_and_label(Role::TextInput, "Path").type_text("/runs/nano-007");
+    window.run();
+    window.get_by_label("Open").click();
+    window.run();
+    let asked = window.state_mut().take_asked();
+    assert!(matches!(asked.as_slice(), [Command::Open(path)] if path.ends_with("nano-007")), "{asked:?}");
+    assert!(window.query_by_label("Cancel").is_none(), "the question is gone");
+    window.state_mut().apply(Event::NoDialog(Wish::Pick(Pick::Run)));
+    window.run();
+    window.get_by_label("Cancel").click();
+    window.run();
+    assert!(window.state_mut().take_asked().is_empty() && window.query_by_label("Cancel").is_none());
+}
+
 #[test]
 fn an_idle_window_asks_for_no_frame() {
     for state in [support::empty(), support::running(125)] {
@@ -260,18 +336,20 @@ fn time_frames(mut app: App) -> (App, Vec<Duration>) {
 fn shots_of_every_panel_in_both_themes_and_three_sizes() {
     let folder =
         std::path::PathBuf::from(std::env::var_os("TANDEM_SHOTS").expect("TANDEM_SHOTS names a folder"));
-    for (word, look, size, scale) in [
-        ("small-dark", Look::Dark, Vec2::new(1024.0, 640.0), 1.0),
-        ("middle-light", Look::Light, Vec2::new(1440.0, 900.0), 1.0),
-        ("large-dark", Look::Dark, Vec2::new(1920.0, 1080.0), 2.0),
+    for (size, points, scale) in [
+        ("1024x640", Vec2::new(1024.0, 640.0), 1.0),
+        ("1440x900", Vec2::new(1440.0, 900.0), 1.0),
+        ("3840x2160", Vec2::new(1920.0, 1080.0), 2.0),
     ] {
-        for tab in Tab::ALL {
-            let mut state = at(support::with_others(support::running(125)), tab);
-            state.prefs.look = look;
-            state.apply(Event::Data(Box::new(support::peek())));
-            let mut window = window_of(state, true, size, scale);
-            let name = format!("{}-{word}.png", tab.name().to_lowercase().replace(' ', "-"));
-            window.render().unwrap().save(folder.join(name)).unwrap();
+        for (theme, look) in [("dark", Look::Dark), ("light", Look::Light)] {
+            for (tab, word) in Tab::ALL.into_iter().flat_map(|tab| WORDS.map(|word| (tab, word))) {
+                let mut state = in_state(tab, word);
+                state.prefs.look = look;
+                let mut window = window_of(state, true, points, scale);
+                let name =
+                    format!("{}-{word}-{theme}-{size}.png", tab.name().to_lowercase().replace(' ', "-"));
+                window.render().unwrap().save(folder.join(name)).unwrap();
+            }
         }
     }
 }

@@ -178,6 +178,7 @@ fn show(progress: &mut Progress, event: Event) {
         }
         Event::Saved { step, path } => progress.say(&format!("step {step}: saved {}", path.display())),
         Event::Changed { step, setting, config: _ } => progress.say(&format!("step {step}: {setting}")),
+        Event::Refit { step } => progress.say(&format!("step {step}: colours of the maps fitted anew")),
         Event::Warning(text) => progress.say(&text),
         Event::Paused => progress.say("paused"),
         Event::Resumed => progress.say("going on"),

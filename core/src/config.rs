@@ -72,6 +72,9 @@ pub const PRESETS: [(&str, &str); 5] = [
     ("paper", include_str!("../../assets/presets/paper.toml")),
 ];
 
+/// Pictures of a person's own that previews show at most.
+const MAX_OWN_IMAGES: usize = 32;
+
 impl Config {
     /// A preset by name, or a TOML file by path, with `key=value` settings laid over it.
     ///
@@ -144,6 +147,8 @@ impl Config {
                 found.map_or_else(|_| self.vae.init_from.clone(), |p| p.to_string_lossy().into_owned());
             self.vae.init_from = absolute(&path)?;
         }
+        let images = self.preview.images.iter().map(|image| absolute(image));
+        self.preview.images = images.collect::<Result<_>>()?;
         // Names of models stay names.
         let place = |place: &str| if Path::new(place).exists() { absolute(place) } else { Ok(place.into()) };
         let files = self.loss.perceptual_weights.split('+').map(|file| place(file.trim()));
@@ -284,6 +289,11 @@ impl Config {
             )));
         }
         self.sit_config(1, vec![1])?.check()?;
+        if self.preview.images.len() > MAX_OWN_IMAGES {
+            return Err(Error::Config(format!(
+                "preview.images: at most {MAX_OWN_IMAGES} pictures are shown"
+            )));
+        }
         if self.method.aligns() {
             TeacherSpec::parse_all(&self.align.teacher)?;
         }
@@ -319,7 +329,8 @@ fn value_of(text: &str) -> toml::Value {
         .unwrap_or_else(|| toml::Value::String(text.to_string()))
 }
 
-/// Sets the dotted `key`, which must exist; whole numbers become fractions where the key holds one.
+/// Sets the dotted `key`, which must exist; whole numbers become fractions where the key holds one, and
+/// values with commas between a list.
 fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
     let unknown = || {
         let hint = nearest(key).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
@@ -336,11 +347,22 @@ fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
     *slot = match (&*slot, value) {
         (toml::Value::Float(_), toml::Value::Integer(whole)) => toml::Value::Float(whole as f64),
         (old, new) if old.same_type(&new) => new,
+        (toml::Value::Array(old), toml::Value::String(text)) if list_of(&text, old).is_some() => {
+            toml::Value::Array(list_of(&text, old).unwrap_or_default())
+        }
         (old, new) => {
             return Err(Error::Config(format!("{key} = {new}: expected {}", article(old.type_str()))));
         }
     };
     Ok(())
+}
+
+/// The values of a list written with commas between; nothing when they are not of the kind of `old`'s.
+fn list_of(text: &str, old: &[toml::Value]) -> Option<Vec<toml::Value>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let values: Vec<_> = parts.map(value_of).collect();
+    let fits = |value: &toml::Value| old.first().is_none_or(|old| old.same_type(value));
+    values.iter().all(fits).then_some(values)
 }
 
 fn article(kind: &str) -> String {

@@ -96,8 +96,8 @@ pub fn sheet(columns: usize, rows: usize, share: f32) -> Sheet {
 /// A sheet of reconstructions.
 pub fn reconstructions(share: f32) -> Sheet {
     let row = |share: f32| (0..8).map(move |i| stripes(32, i, share));
-    let maps = (0..8).map(|i| stripes(8, i + 3, 1.0).enlarged(4));
-    let cells: Vec<_> = row(1.0).chain(row(share)).chain(maps).collect();
+    let maps = |hue: usize| (0..8).map(move |i| stripes(8, i + hue, 1.0).enlarged(4));
+    let cells: Vec<_> = row(1.0).chain(row(share)).chain(maps(3)).chain(maps(5)).collect();
     Sheet::of_reconstructions(&grid(&cells, 8, 2, [255; 3], 3), 32)
 }
 
@@ -130,6 +130,13 @@ pub fn running(step: u64) -> AppState {
             state.apply(Event::Engine(preview_event(step)));
             state.apply(Event::Sheet(key("samples"), Ok(Arc::new(sheet(4, 4, share)))));
             state.apply(Event::Sheet(key("reconstructions"), Ok(Arc::new(reconstructions(0.3 + share)))));
+        }
+        if step == 90 {
+            let mut config = Box::new(Config::load("nano", &[]).unwrap());
+            config.preview.images = vec!["/pictures/cat.png".into()];
+            let setting = "preview.images=[\"/pictures/cat.png\"]".into();
+            state.apply(Event::Engine(Engine::Changed { step, setting, config }));
+            state.apply(Event::Engine(Engine::Refit { step }));
         }
         if step == 120 {
             state.apply(Event::Engine(Engine::Saved {

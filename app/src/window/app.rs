@@ -1,5 +1,7 @@
 //! The window itself: takes in facts, draws, carries out what the panels ask for.
 
+mod paths;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,12 +13,13 @@ use tandem_core::engine::{self, Start};
 
 use super::disk::{Disk, Job};
 use super::engine_link::EngineLink;
-use super::message::{Closing, Command, Event, Export, Level, Pick};
+use super::message::{Closing, Command, Event, Level};
 use super::panels::Panels;
-use super::prefs::{Look, Prefs, Tab};
+use super::prefs::{Look, Prefs};
 use super::sheet::SheetKey;
 use super::state::{AppState, Status};
-use super::{chrome, dialogs, keys, theme};
+use super::typed::{Typed, Wish};
+use super::{chrome, keys, theme};
 
 /// Under which name settings are kept.
 const PREFS: &str = "prefs";
@@ -32,6 +35,8 @@ pub struct App {
     disk: Option<Disk>,
     engine: Option<EngineLink>,
     asked: Vec<Command>,
+    /// A path that is typed because the system shows no dialog.
+    typed: Option<Typed>,
     loading: HashSet<SheetKey>,
     /// The run to train on in once the engine has ended.
     restart: Option<Start>,
@@ -75,6 +80,7 @@ impl App {
             disk: None,
             engine: None,
             asked: Vec::new(),
+            typed: None,
             loading: HashSet::new(),
             restart: None,
             began: Instant::now(),
@@ -114,10 +120,12 @@ impl App {
             _ => {}
         }
         let closed = matches!(event, Event::EngineClosed);
-        if let Event::Picked(pick, path) = event {
-            return self.picked(pick, path);
+        match event {
+            Event::Chosen(wish, paths) => return self.chosen(wish, paths),
+            Event::NoDialog(wish) => return self.type_path(wish),
+            Event::Shot(name, picture) => return self.ask_path(Wish::Picture(name, picture)),
+            event => self.state.apply(event),
         }
-        self.state.apply(event);
         if closed {
             self.engine = None;
             match self.restart.take() {
@@ -143,6 +151,7 @@ impl App {
         commands.extend(chrome::notice_ui(ui, &self.state));
         commands.extend(chrome::page_ui(ui, &self.state, &mut self.panels));
         commands.extend(chrome::closing_ui(ui, &self.state));
+        self.typed_ui();
         let asked = !commands.is_empty();
         for command in commands {
             self.carry_out(command);
@@ -179,19 +188,6 @@ impl App {
             if self.state.closing == Closing::No {
                 self.state.apply(Event::Closing(Closing::Asked));
             }
-        }
-    }
-
-    fn dropped_files(&mut self, commands: &mut Vec<Command>) {
-        let dropped =
-            self.ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_path_buf()));
-        let Some(path) = dropped else { return };
-        // A run folder is opened; anything else is taken for pictures.
-        if path.join("config.toml").is_file() {
-            commands.extend([Command::Open(path), Command::Go(Tab::Training)]);
-        } else {
-            self.panels.use_source(path.display().to_string());
-            commands.push(Command::Go(Tab::NewRun));
         }
     }
 
@@ -234,7 +230,7 @@ impl App {
                 self.apply(Event::Peeking(source.clone()));
                 self.ask(Job::Peek(source));
             }
-            Command::Pick(pick) => self.pick(pick),
+            Command::Pick(pick) => self.ask_path(Wish::Pick(pick)),
             Command::Export(export) => self.export(export),
             Command::Refresh => self.ask(Job::Scan(self.state.prefs.runs.clone())),
             Command::Measure => self.measure(),
@@ -279,67 +275,10 @@ impl App {
         self.tell(engine::Command::Abandon);
     }
 
-    fn pick(&mut self, pick: Pick) {
-        let (outbox, ctx) = (self.outbox.clone(), self.ctx.clone());
-        let done = move |path: PathBuf| {
-            let _ = outbox.send(Event::Picked(pick, path));
-            ctx.request_repaint();
-        };
-        if let Err(error) = dialogs::pick(pick, done) {
-            self.apply(Event::Notice(Level::Error, format!("no thread for the dialog: {error}")));
-        }
-    }
-
-    fn picked(&mut self, pick: Pick, path: PathBuf) {
-        match pick {
-            Pick::Run => {
-                self.carry_out(Command::Open(path));
-                self.change(|prefs| prefs.tab = Tab::Training);
-            }
-            Pick::DataFolder | Pick::DataZip => self.panels.use_source(path.display().to_string()),
-        }
-    }
-
-    fn export(&mut self, export: Export) {
-        let Some(disk) = self.disk.clone() else { return };
-        let outcome = match export {
-            Export::Text(name, text) => {
-                dialogs::save(&name, move |path| disk.ask(Job::WriteText(path, text)))
-            }
-            Export::Shot(name, rect) => {
-                let scale = self.ctx.pixels_per_point();
-                self.ctx.request_screenshot(move |image| {
-                    let part = Arc::new(image.region(&rect, Some(scale)));
-                    // Without a thread there is no dialog; the person sees that nothing opened.
-                    let _ = dialogs::save(&name, move |path| disk.ask(Job::WritePicture(path, part)));
-                });
-                Ok(())
-            }
-        };
-        if let Err(error) = outcome {
-            self.apply(Event::Notice(Level::Error, format!("no thread for the dialog: {error}")));
-        }
-    }
-
     fn measure(&self) {
         let mut places = vec![("Runs".to_string(), self.state.prefs.runs.clone())];
         places.extend(eframe::storage_dir("tandem").map(|path| ("Settings".to_string(), path)));
         self.ask(Job::Measure(places));
-    }
-
-    fn reveal(&mut self, path: &std::path::Path) {
-        let opener = if cfg!(target_os = "macos") {
-            "open"
-        } else if cfg!(windows) {
-            "explorer"
-        } else {
-            "xdg-open"
-        };
-        if let Err(error) = std::process::Command::new(opener).arg(path).spawn() {
-            let line =
-                format!("the file manager cannot be started ({error}); the folder is {}", path.display());
-            self.apply(Event::Notice(Level::Warning, line));
-        }
     }
 
     fn close(&mut self, closing: Closing) {

@@ -1,8 +1,7 @@
 //! What stands around the panels: navigation, notice, page head, and the question before closing.
 
 use egui::{
-    Align, Button, CentralPanel, CornerRadius, Frame, Id, Layout, Margin, Modal, Panel, RichText, Stroke, Ui,
-    Vec2,
+    Align, Button, CentralPanel, CornerRadius, Frame, Layout, Margin, Panel, RichText, Stroke, Ui, Vec2,
 };
 use tandem_core::engine;
 
@@ -11,7 +10,7 @@ use super::panels::Panels;
 use super::prefs::Tab;
 use super::state::{AppState, Status};
 use super::theme::{mix, palette};
-use super::widgets::{bar_ui, primary, quiet};
+use super::widgets::{bar_ui, primary, question, quiet};
 
 /// Width of the navigation.
 const WIDTH: f32 = 178.0;
@@ -131,11 +130,14 @@ pub fn notice_ui(ui: &mut Ui, state: &AppState) -> Vec<Command> {
     let mut commands = Vec::new();
     let Some((level, text)) = &state.notice else { return commands };
     let p = palette(ui.visuals());
-    let colour = if *level == Level::Error { p.bad } else { p.amber };
+    let (word, colour) = match level {
+        Level::Error => ("Error", p.bad),
+        Level::Warning => ("Warning", p.amber),
+        Level::Info => ("Done", p.teal),
+    };
     let frame = Frame::new().fill(mix(p.ground, colour, 0.16)).inner_margin(Margin::symmetric(20, 8));
     Panel::bottom("notice").frame(frame).resizable(false).show(ui, |ui| {
         ui.horizontal(|ui| {
-            let word = if *level == Level::Error { "Error" } else { "Warning" };
             ui.label(RichText::new(word).color(colour).strong());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if ui.small_button("Put away").clicked() {
@@ -206,7 +208,7 @@ pub fn closing_ui(ui: &mut Ui, state: &AppState) -> Vec<Command> {
     }
     let resume =
         state.live.folder.as_deref().map(|folder| format!("tandem train --resume {}", folder.display()));
-    Modal::new(Id::unique("closing")).show(ui.ctx(), |ui| {
+    question(ui.ctx(), "closing").show(ui.ctx(), |ui| {
         ui.set_width(430.0);
         ui.label(RichText::new("A run is training").size(20.0).strong());
         ui.add_space(4.0);

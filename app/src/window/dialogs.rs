@@ -2,14 +2,30 @@
 //! main thread), the wait for the person is elsewhere.
 
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Thread, current, park};
+use std::time::{Duration, Instant};
 
 use rfd::{AsyncFileDialog, FileHandle};
+use tandem_core::data::decode::EXTENSIONS;
 
 use super::message::Pick;
+use super::typed::Wish;
+
+/// Nobody puts a dialog away this fast: there was none.
+const BLINK: Duration = Duration::from_millis(700);
+
+/// What came of a dialog.
+pub enum Outcome {
+    /// The person chose.
+    Paths(Vec<PathBuf>),
+    /// The person changed their mind.
+    Nothing,
+    /// The system has no dialogs.
+    NoDialog,
+}
 
 struct Unpark(Thread);
 
@@ -32,38 +48,34 @@ fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-fn then(
-    future: impl Future<Output = Option<FileHandle>> + Send + 'static,
-    done: impl FnOnce(PathBuf) + Send + 'static,
-) -> std::io::Result<()> {
+type Chosen = Pin<Box<dyn Future<Output = Option<Vec<FileHandle>>> + Send>>;
+
+fn one(future: impl Future<Output = Option<FileHandle>> + Send + 'static) -> Chosen {
+    Box::pin(async { future.await.map(|handle| vec![handle]) })
+}
+
+/// Lets the person say a path for `wish`; `done` hears what came of it.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn ask(wish: &Wish, done: impl FnOnce(Outcome) + Send + 'static) -> std::io::Result<()> {
+    let dialog = AsyncFileDialog::new().set_title(wish.title());
+    let future = match wish {
+        Wish::Pick(Pick::Run | Pick::DataFolder) => one(dialog.pick_folder()),
+        Wish::Pick(Pick::DataZip) => one(dialog.add_filter("Zip archive", &["zip"]).pick_file()),
+        Wish::Pick(Pick::Pinned) => Box::pin(dialog.add_filter("Pictures", &EXTENSIONS).pick_files()),
+        Wish::Text(name, _) | Wish::Picture(name, _) => one(dialog.set_file_name(name).save_file()),
+    };
     let work = move || {
-        if let Some(handle) = wait(future) {
-            done(handle.path().to_path_buf());
-        }
+        let began = Instant::now();
+        let chosen = wait(future);
+        done(match chosen {
+            Some(handles) if !handles.is_empty() => {
+                Outcome::Paths(handles.iter().map(|handle| handle.path().to_path_buf()).collect())
+            }
+            _ if began.elapsed() < BLINK => Outcome::NoDialog,
+            _ => Outcome::Nothing,
+        });
     };
     std::thread::Builder::new().name("tandem-dialog".into()).spawn(work).map(|_| ())
-}
-
-/// Lets the person pick; `done` hears of it unless they change their mind.
-///
-/// # Errors
-/// When the system refuses a thread.
-pub fn pick(pick: Pick, done: impl FnOnce(PathBuf) + Send + 'static) -> std::io::Result<()> {
-    let dialog = AsyncFileDialog::new();
-    match pick {
-        Pick::Run => then(dialog.set_title("Open a run").pick_folder(), done),
-        Pick::DataFolder => then(dialog.set_title("Pictures to train on").pick_folder(), done),
-        Pick::DataZip => then(
-            dialog.set_title("Pictures to train on").add_filter("Zip archive", &["zip"]).pick_file(),
-            done,
-        ),
-    }
-}
-
-/// Lets the person say where to write `name`.
-///
-/// # Errors
-/// When the system refuses a thread.
-pub fn save(name: &str, done: impl FnOnce(PathBuf) + Send + 'static) -> std::io::Result<()> {
-    then(AsyncFileDialog::new().set_file_name(name).save_file(), done)
 }

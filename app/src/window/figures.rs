@@ -41,7 +41,7 @@ pub fn value(x: f64) -> String {
     if !(1e-4..1e6).contains(&size) {
         return format!("{x:.2e}");
     }
-    let digits = (3 - size.log10().floor() as i32).clamp(0, 6) as usize;
+    let digits = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
     let text = format!("{x:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
@@ -83,6 +83,12 @@ pub fn metric(name: &str) -> String {
         ("latent_total_variation", "total variation"),
         ("latent_effective_rank", "effective rank"),
         ("memory_mib", "memory, MiB"),
+        ("eval_psnr", "measured PSNR, dB"),
+        ("eval_ssim", "measured SSIM"),
+        ("eval_lpips", "measured LPIPS"),
+        ("eval_spatial_variance", "measured spatial variance"),
+        ("eval_total_variation", "measured total variation"),
+        ("eval_effective_rank", "measured effective rank"),
     ];
     known.iter().find(|(key, _)| *key == name).map_or(name.replace('_', " "), |(_, words)| (*words).into())
 }

@@ -47,6 +47,8 @@ pub enum Mark {
     Skipped,
     /// A person changed a value: `key=value`.
     Changed(String),
+    /// The colours of the maps were fitted anew.
+    Refit,
 }
 
 /// Values of one metric: row number and value, in order.
@@ -130,6 +132,17 @@ impl History {
         series[..after].last().map(|(_, value)| *value)
     }
 
+    /// The row of a metric that lies nearest to `x` on `axis`, and its value.
+    pub fn nearest(&self, name: &str, axis: Axis, x: f64) -> Option<(When, f64)> {
+        let series = self.series.get(name)?;
+        let at = |index: usize| self.rows[series[index].0 as usize];
+        let after = series.partition_point(|(row, _)| self.rows[*row as usize].on(axis) <= x);
+        let beside = [after.checked_sub(1), (after < series.len()).then_some(after)];
+        let away = |index: &usize| (at(*index).on(axis) - x).abs();
+        let index = beside.into_iter().flatten().min_by(|a, b| away(a).total_cmp(&away(b)))?;
+        Some((at(index), series[index].1))
+    }
+
     /// Steps that were dropped.
     pub fn num_skipped(&self) -> usize {
         self.marks.iter().filter(|(_, mark)| *mark == Mark::Skipped).count()
@@ -176,6 +189,10 @@ mod tests {
             (history.at("a", 2), history.at("b", 3), history.at("b", 9)),
             (Some(2.0), None, Some(9.0))
         );
+        let near = |x| history.nearest("b", Axis::Step, x).map(|(when, value)| (when.step, value));
+        assert_eq!((near(0.0), near(9.0)), (Some((4, 9.0)), Some((4, 9.0))));
+        assert_eq!(history.nearest("a", Axis::Time, 0.8).unwrap().0.step, 2);
+        assert!(history.nearest("c", Axis::Step, 1.0).is_none());
         assert_eq!(history.marks, [(3, Mark::Skipped)]);
         assert_eq!(history.rows[1].on(Axis::Images), 64.0);
     }

@@ -10,6 +10,7 @@ use tandem_core::engine::{self, Answer, Question};
 use super::history::History;
 use super::prefs::{Prefs, Tab};
 use super::sheet::{Sheet, SheetKey};
+use super::typed::Wish;
 
 /// A fact that reaches the state. Nothing else changes it.
 #[derive(Debug)]
@@ -36,8 +37,12 @@ pub enum Event {
     Data(Box<DataPeek>),
     /// A source of pictures is being looked at.
     Peeking(String),
-    /// The person picked a path.
-    Picked(Pick, PathBuf),
+    /// The person said a path.
+    Chosen(Wish, Vec<PathBuf>),
+    /// A part of the window, as it was drawn, to be written under this name.
+    Shot(String, Arc<egui::ColorImage>),
+    /// The system showed no dialog.
+    NoDialog(Wish),
     /// Folders and what they hold, in bytes.
     Places(Vec<(String, PathBuf, u64)>),
     /// A line for the person.
@@ -146,6 +151,8 @@ pub enum Pick {
     DataFolder,
     /// A zip of pictures.
     DataZip,
+    /// Pictures of the person's own, to be shown with each preview.
+    Pinned,
 }
 
 /// A file to write where the person says.

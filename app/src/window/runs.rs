@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tandem_core::Result;
 use tandem_core::config::Config;
+use tandem_core::run::changes::REFIT;
 use tandem_core::run::{Change, RunFolder, metrics};
 
 use super::disk::{RECONSTRUCTIONS, SAMPLES, read_sheet};
@@ -99,7 +100,7 @@ pub fn open(path: &Path) -> Result<OpenedRun> {
     steps.sort_unstable();
     steps.into_iter().for_each(|step| history.mark(step, Mark::Checkpoint));
     for Change { step, setting } in Change::read(&run.changes_path())? {
-        history.mark(step, Mark::Changed(setting));
+        history.mark(step, if setting == REFIT { Mark::Refit } else { Mark::Changed(setting) });
     }
     let previews = run.previews()?.into_iter().map(|(name, step, _)| (name, step)).collect();
     Ok(OpenedRun { path: path.to_path_buf(), config: config_of(&run), history, previews })

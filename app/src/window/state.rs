@@ -1,80 +1,24 @@
 //! All that the window knows. [`AppState::apply`] is the only writer; it needs no window.
 
+mod live;
+mod sheets;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tandem_core::config::Config;
-use tandem_core::engine;
 
-use super::figures;
-use super::history::{History, Mark, When};
+pub use live::{Live, Status};
+pub use sheets::Sheets;
+
+use super::history::History;
 use super::message::{Answered, Closing, DataPeek, Event, Level, OpenedRun, RunCard};
 use super::prefs::Prefs;
 use super::sheet::{Sheet, SheetKey};
 
-/// Bytes of preview pictures that are kept.
-const SHEETS_BYTES: usize = 192 << 20;
 /// Lines of the log that are kept.
 const LOG_LINES: usize = 5000;
-
-/// What the engine is doing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Status {
-    /// There is none.
-    #[default]
-    Idle,
-    /// It reads data and makes networks.
-    Starting,
-    /// It trains.
-    Running,
-    /// It holds.
-    Paused,
-    /// It trains nothing and answers questions about a run.
-    Looking,
-    /// It was told to stop and saves.
-    Stopping,
-    /// It is done, or stopped and saved.
-    Finished,
-    /// It broke off.
-    Failed(String),
-}
-
-impl Status {
-    /// Whether an engine is there.
-    pub fn is_live(&self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Paused | Self::Stopping)
-    }
-}
-
-/// Figures of the engine.
-#[derive(Clone, Debug, Default)]
-pub struct Live {
-    /// What it does.
-    pub status: Status,
-    /// The run it trains.
-    pub folder: Option<PathBuf>,
-    /// Device and why.
-    pub device: String,
-    /// Data, networks, caches.
-    pub description: Vec<String>,
-    /// Names of the classes.
-    pub classes: Vec<String>,
-    /// Steps done.
-    pub step: u64,
-    /// Last step.
-    pub steps: u64,
-    /// Pictures a second.
-    pub images_per_s: f64,
-    /// Seconds left.
-    pub eta_s: f64,
-    /// Seconds trained.
-    pub wall_s: f64,
-    /// Memory of the process, bytes.
-    pub memory_bytes: u64,
-    /// Step of the last checkpoint.
-    pub saved: Option<u64>,
-}
 
 /// A run that is open in the window.
 #[derive(Clone, Debug, Default)]
@@ -106,41 +50,6 @@ impl Run {
     pub fn image_px(&self) -> usize {
         self.config.as_ref().map_or(0, |config| config.data.image_px)
     }
-}
-
-/// Preview pictures that were read or made, the oldest forgotten first.
-#[derive(Debug, Default)]
-pub struct Sheets {
-    held: BTreeMap<SheetKey, Result<Arc<Sheet>, String>>,
-    /// Oldest first.
-    order: VecDeque<SheetKey>,
-    bytes: usize,
-}
-
-impl Sheets {
-    fn keep(&mut self, key: SheetKey, sheet: Result<Arc<Sheet>, String>) {
-        self.retain(|other| *other != key);
-        self.bytes += size(&sheet);
-        self.order.push_back(key.clone());
-        self.held.insert(key, sheet);
-        while self.bytes > SHEETS_BYTES && self.order.len() > 2 {
-            if let Some(oldest) = self.order.pop_front()
-                && let Some(sheet) = self.held.remove(&oldest)
-            {
-                self.bytes -= size(&sheet);
-            }
-        }
-    }
-
-    fn retain(&mut self, keep: impl Fn(&SheetKey) -> bool) {
-        self.held.retain(|key, _| keep(key));
-        self.order.retain(keep);
-        self.bytes = self.held.values().map(size).sum();
-    }
-}
-
-fn size(sheet: &Result<Arc<Sheet>, String>) -> usize {
-    sheet.as_ref().map_or(0, |sheet| sheet.bytes())
 }
 
 /// A line of the log.
@@ -181,7 +90,7 @@ pub struct AppState {
     pub waiting: Option<u64>,
     /// What happened, oldest first.
     pub log: VecDeque<LogLine>,
-    /// The newest warning or error that nobody has put away.
+    /// The newest warning, error or answer that nobody has put away.
     pub notice: Option<(Level, String)>,
     /// Folders and their bytes.
     pub places: Vec<(String, PathBuf, u64)>,
@@ -208,9 +117,15 @@ impl AppState {
         ready && self.view.is_some() && self.view == self.live.folder
     }
 
+    /// Whether the run shown is the one that trains.
+    pub fn trains_view(&self) -> bool {
+        let trains = matches!(self.live.status, Status::Running | Status::Paused);
+        trains && self.view.is_some() && self.view == self.live.folder
+    }
+
     /// A preview, if it was read; an error says why it cannot be.
     pub fn sheet(&self, key: &SheetKey) -> Option<&Result<Arc<Sheet>, String>> {
-        self.sheets.held.get(key)
+        self.sheets.get(key)
     }
 
     /// Takes in one fact.
@@ -236,133 +151,19 @@ impl AppState {
                 self.data = Some(*peek);
             }
             Event::Places(places) => self.places = places,
-            Event::Notice(level, text) => self.say(level, text),
+            Event::Notice(level, text) => {
+                // What is told so is an answer: it is shown even when it is good.
+                self.notice = Some((level, text.clone()));
+                self.say(level, text);
+            }
             Event::NoticeRead => self.notice = None,
             Event::Prefs(prefs) => self.prefs = *prefs,
             Event::View(path) => self.show(path),
             Event::Close(path) => self.close(&path),
             Event::Closing(closing) => self.closing = closing,
             // Belongs to the panels, which keep what is typed.
-            Event::Picked(..) => {}
+            Event::Chosen(..) | Event::Shot(..) | Event::NoDialog(_) => {}
         }
-    }
-
-    fn apply_engine(&mut self, event: engine::Event) {
-        use engine::Event as E;
-        match event {
-            E::Started { folder, device, description, step, steps, config, classes } => {
-                self.started(folder, *config, step, steps);
-                self.say(Level::Info, format!("device {device}"));
-                description.iter().for_each(|line| self.say(Level::Info, line.clone()));
-                (self.live.device, self.live.description, self.live.classes) = (device, description, classes);
-            }
-            E::Step { step, steps, values, images_per_s, eta_s, skipped, wall_s, images, memory_bytes } => {
-                let live = &mut self.live;
-                (live.step, live.steps, live.images_per_s, live.eta_s) = (step, steps, images_per_s, eta_s);
-                (live.wall_s, live.memory_bytes) = (wall_s, memory_bytes);
-                if let Some(run) = self.live_run() {
-                    let when = When { step, wall_s, images };
-                    run.history.push(when, values.iter().map(|(name, value)| (*name, f64::from(*value))));
-                }
-                if skipped {
-                    self.say(Level::Warning, format!("step {step} was skipped: a value was not finite"));
-                }
-            }
-            E::Preview { step, psnr, row } => {
-                if let Some(run) = self.live_run() {
-                    let when = When { step, wall_s: row.wall_s, images: row.images };
-                    run.history.push(when, row.values.iter().map(|(name, value)| (name.as_str(), *value)));
-                }
-                self.say(Level::Info, format!("step {step}: held-out PSNR {psnr:.2} dB"));
-            }
-            E::Measured { step, values } => {
-                let figures: Vec<_> =
-                    values.iter().map(|(n, v)| format!("{n} {}", figures::value(*v))).collect();
-                self.say(Level::Info, format!("step {step}: {}", figures.join("  ")));
-                if let Some(run) = self.live_run() {
-                    let when = When { step, ..run.history.rows.last().copied().unwrap_or_default() };
-                    run.history.push(when, values.into_iter());
-                }
-            }
-            E::Saved { step, path } => {
-                self.live.saved = Some(step);
-                if let Some(run) = self.live_run() {
-                    run.history.mark(step, Mark::Checkpoint);
-                }
-                self.say(Level::Info, format!("step {step}: saved {}", path.display()));
-            }
-            E::Changed { step, setting, config } => {
-                if let Some(run) = self.live_run() {
-                    run.history.mark(step, Mark::Changed(setting.clone()));
-                    run.config = Some(*config);
-                }
-                self.say(Level::Info, format!("step {step}: {setting}"));
-            }
-            E::Looking { folder, device, step, config, classes } => {
-                self.live.status = Status::Looking;
-                (self.live.step, self.live.steps, self.live.saved) = (step, config.train.steps, Some(step));
-                (self.live.device, self.live.classes, self.live.folder) =
-                    (device, classes, Some(folder.clone()));
-                self.say(Level::Info, format!("loaded the models of {}, step {step}", folder.display()));
-            }
-            // The answer itself comes with its pictures made ready.
-            E::Answered => {}
-            E::Warning(text) => self.say(Level::Warning, text),
-            E::Paused => self.live.status = Status::Paused,
-            E::Resumed => self.live.status = Status::Running,
-            E::Finished { step, steps, images_per_s, .. } => {
-                self.live.status = Status::Finished;
-                (self.live.step, self.live.eta_s) = (step, 0.0);
-                let word = if step < steps { "stopped and saved" } else { "finished" };
-                self.say(
-                    Level::Info,
-                    format!("{word} at step {step} of {steps}, {images_per_s:.1} images/s"),
-                );
-            }
-            E::Failed(reason) => {
-                self.say(Level::Error, reason.clone());
-                self.live.status = Status::Failed(reason);
-            }
-        }
-    }
-
-    fn started(&mut self, folder: PathBuf, config: Config, step: u64, steps: u64) {
-        self.live.status = Status::Running;
-        (self.live.step, self.live.steps) = (step, steps);
-        self.live.saved = (step > 0).then_some(step);
-        match self.open.iter_mut().find(|run| run.path == folder) {
-            Some(run) => {
-                run.history.cut_after(step);
-                run.previews.values_mut().for_each(|steps| steps.retain(|s| *s <= step));
-                run.config = Some(config);
-            }
-            None => self.open.push(Run { path: folder.clone(), config: Some(config), ..Run::default() }),
-        }
-        self.sheets.retain(|key| key.run != folder || key.step <= step);
-        self.live.folder = Some(folder.clone());
-        self.say(Level::Info, format!("run {}", folder.display()));
-        self.show(folder);
-    }
-
-    fn engine_closed(&mut self) {
-        if matches!(self.live.status, Status::Starting | Status::Running | Status::Paused) {
-            let reason = "the engine ended without a word; the last checkpoint is whole".to_string();
-            self.say(Level::Error, reason.clone());
-            self.live.status = Status::Failed(reason);
-        } else if self.live.status == Status::Looking {
-            self.live.status = Status::Idle;
-        } else if self.live.status == Status::Stopping {
-            self.live.status = Status::Finished;
-        }
-        self.waiting = None;
-        if self.closing == Closing::Saving {
-            self.closing = Closing::Now;
-        }
-    }
-
-    fn live_run(&mut self) -> Option<&mut Run> {
-        let folder = self.live.folder.as_ref()?;
-        self.open.iter_mut().find(|run| run.path == *folder)
     }
 
     fn opened(&mut self, opened: OpenedRun) {
@@ -427,26 +228,6 @@ impl AppState {
         self.log.push_back(LogLine { at_s: self.now_s, level, text });
         if self.log.len() > LOG_LINES {
             self.log.pop_front();
-        }
-    }
-
-    /// One line that says where training is.
-    pub fn headline(&self) -> String {
-        let Live { status, step, steps, images_per_s, eta_s, .. } = &self.live;
-        let at = format!("step {} of {}", figures::count(*step), figures::count(*steps));
-        match status {
-            Status::Idle => "Nothing is training".into(),
-            Status::Starting => "Reading pictures and making networks…".into(),
-            Status::Running if *images_per_s > 0.0 => {
-                format!("{at} · {images_per_s:.1} images/s · {} left", figures::duration(*eta_s))
-            }
-            Status::Running => at,
-            Status::Paused => format!("Paused at {at}"),
-            Status::Looking => format!("Drawing from step {}", figures::count(*step)),
-            Status::Stopping => format!("Stopping at {at} and saving…"),
-            Status::Finished if step == steps => format!("Finished, {at}"),
-            Status::Finished => format!("Stopped and saved at {at}"),
-            Status::Failed(_) => format!("Failed at {at}"),
         }
     }
 }

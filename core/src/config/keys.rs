@@ -193,6 +193,10 @@ pub const KEYS: &[Key] = &[
     num("eval.num", 1.0, MANY, "Held-out pictures on which they are measured."),
     num("preview.every", 1.0, MANY, "Steps between previews."),
     num("preview.pinned", 1.0, 64.0, "Held-out pictures whose reconstruction is shown."),
+    key(
+        "preview.images",
+        "Your own pictures, shown beside the held-out ones: files with commas between, at most 32; copies stay in the run folder.",
+    ),
     num("preview.samples", 1.0, 256.0, "Samples in the preview grid."),
     num("preview.sample_steps", 1.0, 1000.0, "Euler steps of a preview sample."),
     num("preview.cfg", 0.0, 100.0, "Guidance scale of preview samples; 1 is none."),

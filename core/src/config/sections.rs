@@ -191,8 +191,10 @@ pub struct EvalSection {
 pub struct PreviewSection {
     /// Steps between previews.
     pub every: u64,
-    /// Pinned pictures reconstructed.
+    /// Held-out pictures reconstructed.
     pub pinned: usize,
+    /// A person's own pictures beside them.
+    pub images: Vec<String>,
     /// Samples in the grid.
     pub samples: usize,
     /// Euler steps of a sample.

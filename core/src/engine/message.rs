@@ -53,6 +53,12 @@ pub enum Command {
     Save,
     /// Make previews now.
     Preview,
+    /// Show these pictures beside the held-out ones; each that cannot be read gives a line.
+    Pin(Vec<PathBuf>),
+    /// Show a picture no more.
+    Unpin(PathBuf),
+    /// Fit the colours of the maps anew, to what the latents and features are now.
+    Refit,
     /// Change a configuration value (`key=value`): loss weights, learning rates, preview guidance.
     Set(String),
     /// End without saving: the run stays as its last checkpoint left it.
@@ -167,6 +173,11 @@ pub enum Event {
         setting: String,
         /// The configuration from now on.
         config: Box<Config>,
+    },
+    /// The colours of the maps were fitted anew: earlier previews keep theirs.
+    Refit {
+        /// Steps done.
+        step: u64,
     },
     /// An answer lies in [`Engine::answers`](super::Engine).
     Answered,

@@ -9,6 +9,7 @@ mod opening;
 mod recorder;
 mod report;
 mod session;
+mod telling;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};

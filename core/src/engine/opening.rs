@@ -18,10 +18,11 @@ use crate::device;
 use crate::error::{Error, Result};
 use crate::formats::open_vae;
 use crate::memory::Memory;
-use crate::run::{Checkpoint, RunFolder, disk::write_atomically, latest_complete};
-use crate::train::Trainer;
+use crate::run::changes::REFIT;
+use crate::run::{Change, Checkpoint, RunFolder, disk::write_atomically, latest_complete};
 use crate::train::latent_store::{LatentStore, pictures_of};
 use crate::train::restored::{config_of, vae_of_checkpoint};
+use crate::train::{Pinned, Trainer};
 use crate::vae::Vae;
 
 /// Skipped pictures that are named to a person; `skipped.txt` names them all.
@@ -59,6 +60,7 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
         Place::Existing(folder, checkpoint) => (folder, checkpoint),
     };
     let chosen = device::choose(choice)?;
+    let pinned = open_pinned(&config, &folder, resumed, events)?;
     let dataset = open_pictures(&config, &folder, resumed)?;
     let skipped = dataset.problems().to_vec();
     let start_from = start_from(&mut config, checkpoint.as_deref(), &chosen.device)?;
@@ -68,16 +70,23 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
     if let Some(store) = store {
         trainer.use_encoded(store)?;
     }
+    trainer.pin(pinned);
     // This file makes the folder a run: last, so that a run that cannot start is none.
     write_atomically(&folder.config_path(), text.as_bytes())?;
     tell_skipped(&skipped, &folder, events);
     let mut kept = RunState::default();
+    if resumed {
+        // Colours that were fitted anew after the checkpoint are lost with it.
+        Change::retain(&folder.changes_path(), |change| change.step <= step || change.setting != REFIT)?;
+    }
     if let Some(checkpoint) = &checkpoint {
         trainer.restore(checkpoint)?;
         kept = serde_json::from_value(checkpoint.state["run"].clone()).unwrap_or_default();
     }
+    let mut recorder = Recorder::new(folder, step, &trainer.config, events)?;
+    recorder.pinned(trainer.pinned());
     Ok(Session {
-        recorder: Recorder::new(folder, step, &trainer.config, events)?,
+        recorder,
         chosen,
         kept,
         psnr: None,
@@ -85,6 +94,7 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
         began: Instant::now(),
         first_step: step,
         saved: (step > 0).then_some(step),
+        unsaved: false,
         roads,
         saved_config: text,
         memory: Memory::default(),
@@ -102,10 +112,7 @@ fn reopen(
 ) -> Result<(Config, Option<Checkpoint>)> {
     let mut config = config_of(folder)?;
     let latest = latest_complete(folder.path())?;
-    let warn = |text: String| {
-        // Nobody listens any more when the receiver is gone.
-        let _ = events.send(Event::Warning(text));
-    };
+    let warn = |text: String| tell(events, text);
     for broken in &latest.passed_over {
         warn(format!("passed over {}: {}", broken.path.display(), broken.reason));
     }
@@ -172,6 +179,23 @@ fn open_pictures(config: &Config, folder: &RunFolder, resumed: bool) -> Result<D
     })
 }
 
+/// A person's own pictures. For a new run each must be there; one that goes on has copies, and does
+/// without those that are lost.
+fn open_pinned(config: &Config, folder: &RunFolder, resumed: bool, events: &Sender<Event>) -> Result<Pinned> {
+    let (paths, px) = (&config.preview.images, config.data.image_px);
+    if !resumed {
+        return Pinned::read(paths, px, &Pinned::default());
+    }
+    let (pinned, lost) = Pinned::reopen(paths, px, &folder.pinned_dir());
+    lost.into_iter().for_each(|error| tell(events, format!("a picture of preview.images is lost: {error}")));
+    Ok(pinned)
+}
+
+/// Tells a person something; nobody listens any more when the receiver is gone.
+fn tell(events: &Sender<Event>, text: String) {
+    let _ = events.send(Event::Warning(text));
+}
+
 /// What `data.source` names.
 pub(super) fn source_of(text: &str) -> DataSource {
     match text {
@@ -182,10 +206,7 @@ pub(super) fn source_of(text: &str) -> DataSource {
 
 /// Names the first skipped pictures to a person, and all of them in a file of the run.
 fn tell_skipped(problems: &[Problem], folder: &RunFolder, events: &Sender<Event>) {
-    let tell = |text: String| {
-        // Nobody listens any more when the receiver is gone.
-        let _ = events.send(Event::Warning(text));
-    };
+    let tell = |text: String| tell(events, text);
     problems.iter().take(NAMED).for_each(|problem| tell(format!("skipped {problem}")));
     if problems.is_empty() {
         return;

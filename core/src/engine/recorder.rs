@@ -14,6 +14,7 @@ use crate::run::{
     Change, Checkpoint, EventWriter, MetricsLog, Retention, Rgb8, Row, RunFolder, disk::write_atomically,
     prune,
 };
+use crate::train::Pinned;
 
 /// The name under which the held-out PSNR of a preview is logged.
 pub(super) const PSNR: &str = "psnr_held_out";
@@ -130,11 +131,17 @@ impl<'a> Recorder<'a> {
         self.heard("changes", noted);
     }
 
+    /// Copies of a person's own pictures.
+    pub fn pinned(&mut self, pinned: &Pinned) {
+        let stored = pinned.store(&self.folder.pinned_dir());
+        self.heard("pinned pictures", stored);
+    }
+
     /// Puts configuration and changes back to what they were at `step`, the last checkpoint.
     pub fn forget_after(&mut self, step: u64, config: &str) {
         let written = write_atomically(&self.folder.config_path(), config.as_bytes());
         self.heard("configuration", written);
-        let cut = Change::cut_after(&self.folder.changes_path(), step);
+        let cut = Change::retain(&self.folder.changes_path(), |change| change.step <= step);
         self.heard("changes", cut);
     }
 

@@ -1,5 +1,6 @@
 //! One session of a run: its steps, what a person asks for meanwhile, and its end.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -9,22 +10,19 @@ use super::Roads;
 use super::explore::{self, Models};
 use super::message::{Command, Event, Start};
 use super::opening::open;
-use super::recorder::{PSNR, Recorder};
+use super::recorder::Recorder;
 use crate::config::{Config, is_live};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
-use crate::eval::pca::PcaBasis;
 use crate::memory::Memory;
 use crate::params::num_weights;
-use crate::run::metrics::MEMORY;
-use crate::run::{Change, Row};
-use crate::train::preview::Preview;
-use crate::train::{StepReport, Trainer};
+use crate::run::Change;
+use crate::run::changes::REFIT;
+use crate::train::maps::MapColours;
+use crate::train::{Pinned, Trainer};
 
 /// Pause between looks at the commands while training holds.
 pub(super) const POLL: Duration = Duration::from_millis(50);
-/// Steps over which the rate is averaged.
-const RATE_STEPS: usize = 20;
 /// How often, and after what pauses, the last state is offered to a disk that refuses it.
 const LAST_TRIES: u32 = 13;
 const LAST_PAUSE: Duration = Duration::from_secs(5);
@@ -62,6 +60,8 @@ pub(super) struct Session<'a> {
     pub first_step: u64,
     /// Step of the newest checkpoint on disk.
     pub saved: Option<u64>,
+    /// Whether something changed since then that only a checkpoint keeps.
+    pub unsaved: bool,
     /// Where only the newest counts.
     pub roads: Roads,
     /// The configuration file as of the last checkpoint.
@@ -78,8 +78,9 @@ pub(super) struct RunState {
     pub trained_s: f64,
     /// Pictures seen.
     pub images: u64,
-    /// Colours of the latent maps.
-    pub basis: Option<PcaBasis>,
+    /// Colours of the maps.
+    #[serde(flatten)]
+    pub colours: MapColours,
 }
 
 impl Session<'_> {
@@ -163,32 +164,84 @@ impl Session<'_> {
             }
             Command::Save => self.save(),
             Command::Preview => self.preview(),
+            Command::Pin(paths) => self.pin_more(&paths),
+            Command::Unpin(path) => {
+                let mut images = self.trainer.config.preview.images.clone();
+                images.retain(|image| Path::new(image) != path);
+                self.show_images(&images);
+            }
+            Command::Refit => self.refit(),
             Command::Set(setting) => self.set(&setting),
             Command::Stop | Command::Abandon => {}
         }
     }
 
-    /// Changes a live value and notes it in the run's configuration.
+    /// Changes a live value and notes it in the run's configuration. Pictures that it pins are shown at
+    /// once.
     fn set(&mut self, setting: &str) {
-        let before = &self.trainer.config;
-        let changed = before
-            .to_toml()
-            .and_then(|text| Config::parse(&text, &[setting.into()], "set"))
-            .and_then(|config| Ok((config.differences(before)?, config)));
-        match changed {
-            Ok((keys, config)) => match keys.iter().find(|key| !is_live(key)) {
-                Some(key) => self.recorder.warn(format!("{key} cannot change while a run is on")),
-                None => {
-                    self.trainer.reconfigure(config);
-                    self.recorder.config(&self.trainer.config);
-                    let step = self.trainer.step_number();
-                    self.recorder.change(&Change { step, setting: setting.into() });
-                    let config = Box::new(self.trainer.config.clone());
-                    self.recorder.tell(Event::Changed { step, setting: setting.into(), config });
-                }
-            },
-            Err(error) => self.recorder.warn(error.to_string()),
+        let (config, pinned) = match self.changed(setting) {
+            Ok(changed) => changed,
+            Err(error) => return self.recorder.warn(error.to_string()),
+        };
+        self.trainer.reconfigure(config);
+        self.recorder.config(&self.trainer.config);
+        let step = self.trainer.step_number();
+        self.recorder.change(&Change { step, setting: setting.into() });
+        let config = Box::new(self.trainer.config.clone());
+        self.recorder.tell(Event::Changed { step, setting: setting.into(), config });
+        if let Some(pinned) = pinned {
+            self.recorder.pinned(&pinned);
+            self.trainer.pin(pinned);
+            self.preview();
         }
+    }
+
+    /// The configuration with `setting`, and the pictures that it pins.
+    fn changed(&self, setting: &str) -> Result<(Config, Option<Pinned>)> {
+        let before = &self.trainer.config;
+        let config = Config::parse(&before.to_toml()?, &[setting.into()], "set")?;
+        let keys = config.differences(before)?;
+        if let Some(key) = keys.iter().find(|key| !is_live(key)) {
+            return Err(Error::Config(format!("{key} cannot change while a run is on")));
+        }
+        if !keys.iter().any(|key| key == "preview.images") {
+            return Ok((config, None));
+        }
+        let config = config.with_absolute_paths()?;
+        let known = self.trainer.pinned();
+        let pinned = Pinned::read(&config.preview.images, config.data.image_px, known)?;
+        Ok((config, Some(pinned)))
+    }
+
+    /// Pins pictures beside those that are; each that cannot be read gives a line.
+    fn pin_more(&mut self, paths: &[PathBuf]) {
+        let px = self.trainer.config.data.image_px;
+        let mut images = self.trainer.config.preview.images.clone();
+        for path in paths {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let image = absolute.to_string_lossy().into_owned();
+            match Pinned::read(std::slice::from_ref(&image), px, self.trainer.pinned()) {
+                Ok(_) if images.contains(&image) => {}
+                Ok(_) => images.push(image),
+                Err(error) => self.recorder.warn(format!("not pinned: {error}")),
+            }
+        }
+        self.show_images(&images);
+    }
+
+    fn show_images(&mut self, images: &[String]) {
+        if images != self.trainer.config.preview.images {
+            self.set(&format!("preview.images={}", json!(images)));
+        }
+    }
+
+    /// Fits the colours of the maps anew, and shows them.
+    fn refit(&mut self) {
+        (self.kept.colours, self.unsaved) = (MapColours::default(), true);
+        let step = self.trainer.step_number();
+        self.recorder.change(&Change { step, setting: REFIT.into() });
+        self.recorder.tell(Event::Refit { step });
+        self.preview();
     }
 
     fn one_step(&mut self) -> Result<()> {
@@ -208,10 +261,7 @@ impl Session<'_> {
         if let Some(error) = self.trainer.take_trouble() {
             self.recorder.warn(format!("{error}; what is not cached is computed again"));
         }
-        self.rate.push(Instant::now());
-        if self.rate.len() > RATE_STEPS + 1 {
-            self.rate.remove(0);
-        }
+        self.note_time();
         let Config { train, preview, eval, .. } = &self.trainer.config;
         let step = self.trainer.step_number();
         let is_due = |every: u64| every > 0 && step < train.steps && step.is_multiple_of(every);
@@ -232,123 +282,33 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reports of steps; an error of training names the checkpoint that stands.
-    fn report_all(&mut self, reports: Result<Vec<StepReport>>) -> Result<()> {
-        let reports = reports.map_err(|error| {
-            let last = self.saved.map_or("none yet".into(), |step| format!("step {step}"));
-            Error::Training(format!("{error} (last checkpoint: {last})"))
-        })?;
-        reports.into_iter().for_each(|report| self.report(report));
-        Ok(())
-    }
-
-    /// Pictures of one step.
-    fn per_step(&self) -> u64 {
-        let train = &self.trainer.config.train;
-        (train.batch * train.accumulate) as u64
-    }
-
-    /// A row of metrics for `step`, which may lie a little back.
-    fn row(&self, step: u64, values: impl IntoIterator<Item = (&'static str, f64)>) -> Row {
-        let since = (self.trainer.step_number() - step) * self.per_step();
-        Row {
-            step,
-            wall_s: self.kept.trained_s,
-            images: self.kept.images.saturating_sub(since),
-            values: values.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
-        }
-    }
-
-    /// Pictures a second over the last steps.
-    fn images_per_s(&self) -> f64 {
-        let span = match (self.rate.first(), self.rate.last()) {
-            (Some(first), Some(last)) if self.rate.len() > 1 => (*last - *first).as_secs_f64(),
-            _ => return 0.0,
-        };
-        (self.rate.len() - 1) as f64 * self.per_step() as f64 / span.max(1e-9)
-    }
-
-    fn report(&mut self, report: StepReport) {
-        let StepReport { step, values, skipped } = report;
-        let train = &self.trainer.config.train;
-        let (steps, every) = (train.steps, train.metrics_every);
-        if step.is_multiple_of(every) || skipped {
-            let row = self.row(step, values.iter().map(|(name, value)| (*name, f64::from(*value))));
-            self.recorder.row(&row);
-        }
-        let images_per_s = self.images_per_s();
-        let left = steps.saturating_sub(step) as f64 * self.per_step() as f64;
-        let eta_s = if images_per_s > 0.0 { left / images_per_s } else { 0.0 };
-        let (wall_s, images, memory_bytes) =
-            (self.kept.trained_s, self.kept.images, self.memory.held_bytes());
-        self.recorder.tell(Event::Step {
-            step,
-            steps,
-            values,
-            images_per_s,
-            eta_s,
-            skipped,
-            wall_s,
-            images,
-            memory_bytes,
-        });
-    }
-
-    fn preview(&mut self) {
-        let step = self.trainer.step_number();
-        let preview = match self.trainer.preview(&mut self.kept.basis) {
-            Ok(preview) => preview,
-            Err(error) => return self.recorder.warn(format!("no preview: {error}; training goes on")),
-        };
-        self.recorder.picture("reconstructions", step, &preview.reconstructions);
-        if let Some(samples) = &preview.samples {
-            self.recorder.picture("samples", step, samples);
-        }
-        let mut row = self.row(step, preview_values(&preview));
-        let ratios = self.ratios.drain(..).map(|(name, ratio)| (format!("update_ratio_{name}"), ratio));
-        row.values.extend(ratios);
-        row.values.insert(MEMORY.into(), self.memory.held_bytes() as f64 / f64::from(1 << 20));
-        self.recorder.row(&row);
-        self.psnr = Some(preview.psnr);
-        self.rate.clear();
-        let psnr = preview.psnr;
-        self.roads.previews.put((step, preview));
-        self.recorder.tell(Event::Preview { step, psnr, row: Box::new(row) });
-    }
-
-    fn measure(&mut self) {
-        let step = self.trainer.step_number();
-        match self.trainer.measure() {
-            Ok(values) => {
-                let row = self.row(step, values.iter().copied());
-                self.recorder.row(&row);
-                self.recorder.tell(Event::Measured { step, values });
-            }
-            Err(error) => self.recorder.warn(format!("nothing measured: {error}; training goes on")),
-        }
-        self.rate.clear();
-    }
-
     /// Writes a checkpoint. A disk that refuses is reported; the next save tries again.
     fn save(&mut self) {
+        if !self.trainer.pinned().is_empty() && !self.recorder.folder.pinned_dir().is_dir() {
+            self.recorder.pinned(self.trainer.pinned());
+        }
         let checkpoint = self.trainer.checkpoint(json!(self.kept));
         if self.recorder.checkpoint(&checkpoint, &self.trainer.config) {
-            self.saved = Some(checkpoint.step);
+            (self.saved, self.unsaved) = (Some(checkpoint.step), false);
             self.saved_config = self.trainer.config.to_toml().unwrap_or_default();
         }
         self.rate.clear();
     }
 
+    /// Whether the newest checkpoint is of this very state.
+    fn is_saved(&self) -> bool {
+        self.saved == Some(self.trainer.step_number()) && !self.unsaved
+    }
+
     /// Saves the last state. No later save would try again, so this one waits for a disk that
     /// refuses, a minute or until told to stop.
     fn save_last(&mut self, commands: &Receiver<Command>) {
-        let step = self.trainer.step_number();
         for attempt in 1..=LAST_TRIES {
-            if self.saved == Some(step) {
+            if self.is_saved() {
                 return;
             }
             self.save();
-            if self.saved == Some(step) || attempt == LAST_TRIES {
+            if self.is_saved() || attempt == LAST_TRIES {
                 return;
             }
             if attempt == 1 {
@@ -378,7 +338,7 @@ impl Session<'_> {
         self.save_last(commands);
         self.recorder.report(&self.trainer.config, &self.chosen.name);
         let folder = self.recorder.folder.path().to_path_buf();
-        if self.saved != Some(step) {
+        if !self.is_saved() {
             return Err(Error::Training(format!(
                 "the last state (step {step}) could not be saved in {}; see the warnings above",
                 folder.display()
@@ -394,14 +354,4 @@ impl Session<'_> {
         });
         Ok(())
     }
-}
-
-/// What a preview measures, under the names it has in the metrics.
-fn preview_values(preview: &Preview) -> [(&'static str, f64); 4] {
-    [
-        (PSNR, preview.psnr),
-        ("latent_spatial_variance", preview.latents.spatial_variance),
-        ("latent_total_variation", preview.latents.total_variation_mean),
-        ("latent_effective_rank", preview.latents.effective_rank),
-    ]
 }

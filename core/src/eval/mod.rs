@@ -14,6 +14,7 @@ pub mod inception_score;
 pub mod judge;
 pub mod kid;
 pub mod latents;
+mod leading;
 mod linear;
 pub mod moments;
 pub mod pca;

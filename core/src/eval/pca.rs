@@ -8,11 +8,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::eigen::symmetric_eigen;
+use super::leading::leading_eigen;
 use super::moments::Moments;
 use crate::error::{Error, Result};
 
 /// Components shown as red, green and blue.
 pub const RGB_COMPONENTS: usize = 3;
+/// Wider features are not decomposed as a whole.
+const WIDE: usize = 192;
 /// The range of colours runs between these percentiles of the fitted latents.
 const LOW_PERCENTILE: f64 = 1.0;
 const HIGH_PERCENTILE: f64 = 99.0;
@@ -53,8 +56,13 @@ impl PcaBasis {
         }
         let samples = (rows.len() / channels) as f64;
         let moments = Moments::of(rows, channels);
-        let eigen = symmetric_eigen(&moments.covariance(0), channels);
-        let total: f64 = eigen.values.iter().map(|value| value.max(0.0)).sum();
+        let covariance = moments.covariance(0);
+        let eigen = if channels > WIDE {
+            leading_eigen(&covariance, channels, num_components)
+        } else {
+            symmetric_eigen(&covariance, channels)
+        };
+        let total: f64 = covariance.iter().step_by(channels + 1).map(|variance| variance.max(0.0)).sum();
         let mut basis = Self {
             mean: moments.mean().iter().map(|x| *x as f32).collect(),
             components: Vec::new(),

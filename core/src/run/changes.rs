@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::disk::write_atomically;
 use crate::error::{Error, Result};
 
+/// What stands for a setting when the colours of the maps were fitted anew.
+pub const REFIT: &str = "maps.refit";
+
 /// One live change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Training steps done when it was made.
     pub step: u64,
-    /// `key=value`.
+    /// `key=value`, or [`REFIT`].
     pub setting: String,
 }
 
@@ -30,16 +33,16 @@ impl Change {
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|e| Error::io("append to", path, e))
     }
 
-    /// Takes the changes after `step` out of the file.
+    /// Takes the changes that `keep` does not want out of the file.
     ///
     /// # Errors
     /// When it cannot be read or rewritten.
-    pub fn cut_after(path: &Path, step: u64) -> Result<()> {
+    pub fn retain(path: &Path, keep: impl Fn(&Self) -> bool) -> Result<()> {
         let all = Self::read(path)?;
-        if all.iter().all(|change| change.step <= step) {
+        if all.iter().all(&keep) {
             return Ok(());
         }
-        let kept = all.iter().filter(|change| change.step <= step);
+        let kept = all.iter().filter(|change| keep(change));
         let lines = kept.filter_map(|change| serde_json::to_string(change).ok());
         write_atomically(path, lines.map(|line| line + "\n").collect::<String>().as_bytes())
     }
@@ -71,7 +74,7 @@ mod tests {
         change(7).append(&path).unwrap();
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"step\":9").unwrap();
         assert_eq!(Change::read(&path).unwrap(), [change(1), change(7)]);
-        Change::cut_after(&path, 6).unwrap();
+        Change::retain(&path, |change| change.step <= 6).unwrap();
         assert_eq!(Change::read(&path).unwrap(), [change(1)]);
     }
 }

@@ -155,6 +155,11 @@ impl RunFolder {
         self.path.join("changes.jsonl")
     }
 
+    /// `pinned/`: copies of a person's own pictures.
+    pub fn pinned_dir(&self) -> PathBuf {
+        self.path.join("pinned")
+    }
+
     /// `previews/`: pictures by step.
     pub fn previews_dir(&self) -> PathBuf {
         self.path.join("previews")

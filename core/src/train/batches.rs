@@ -95,6 +95,11 @@ impl Batches {
         teacher.or_else(|| self.latents.as_mut().and_then(|(_, cache)| cache.take_trouble()))
     }
 
+    /// The first teacher, if there is one.
+    pub fn teacher(&self) -> Option<&Teacher> {
+        self.teachers.first().map(|(teacher, _)| teacher)
+    }
+
     /// The examples of a batch.
     pub fn examples(&mut self, batch: &Batch) -> Examples {
         let px = self.dataset.image_px();

@@ -10,9 +10,11 @@ pub mod evaluate;
 mod latent_index;
 pub mod latent_store;
 pub mod likeness;
+pub mod maps;
 pub mod measure;
 pub mod open;
 pub mod optim;
+pub mod pinned;
 pub mod preview;
 pub mod restored;
 pub mod state;
@@ -20,5 +22,6 @@ pub mod step;
 pub mod teacher_metrics;
 pub mod trainer;
 
+pub use pinned::Pinned;
 pub use restored::Restored;
 pub use trainer::{StepReport, Trainer};

@@ -1,12 +1,13 @@
-//! What is shown of a run: reconstructions of pinned held-out pictures with the PCA map of their
-//! latents, and samples of the averaged transformer from noise and labels that never change.
+//! What is shown of a run: reconstructions of held-out pictures and a person's own, with maps of their
+//! latents and of what the teacher sees, and samples of the averaged transformer from noise and labels that never change.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::batches::pictures;
+use super::maps::{MapColours, latent_maps, teacher_maps};
 use super::trainer::Trainer;
 use crate::error::Result;
-use crate::eval::{LatentStructure, pca::PcaBasis, psnr};
+use crate::eval::{LatentStructure, psnr};
 use crate::kernel::profile::phase;
 use crate::params::host;
 use crate::run::Rgb8;
@@ -25,7 +26,8 @@ pub const GAP_PX: usize = 2;
 /// Pictures and figures of one moment.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// Rows of pinned pictures, their reconstructions, and PCA maps of their latents.
+    /// Rows of pictures, held-out ones and then a person's own: the pictures, their reconstructions, maps
+    /// of their latents and, with a teacher, of its features.
     pub reconstructions: Rgb8,
     /// Grid of samples; absent when no transformer is trained.
     pub samples: Option<Rgb8>,
@@ -37,43 +39,81 @@ pub struct Preview {
     pub latents: LatentStructure,
 }
 
+/// Pictures that went through the autoencoder.
+struct RoundTrip {
+    /// Planar bytes, `[N, 3, px, px]`.
+    pictures: Vec<u8>,
+    /// The same of the reconstructions.
+    decoded: Vec<u8>,
+    /// `[N, C, h, w]`.
+    latents: Vec<f32>,
+    shape: [usize; 4],
+}
+
 impl Trainer {
-    /// Makes the previews; `basis` is fitted the first time and then kept.
+    /// Makes the previews; bases that are missing in `colours` are fitted.
     ///
     /// # Errors
-    /// Latents that are not finite.
-    pub fn preview(&self, basis: &mut Option<PcaBasis>) -> Result<Preview> {
-        let (reconstructions, psnr, latents) = self.reconstructions(basis)?;
+    /// Latents or features that are not finite.
+    pub fn preview(&self, colours: &mut MapColours) -> Result<Preview> {
+        let (reconstructions, psnr, latents) = self.reconstructions(colours)?;
         let samples = self.config.method.trains_sit().then(|| self.samples());
         let image_px = self.config.data.image_px;
         Ok(Preview { reconstructions, samples, psnr, image_px, latents })
     }
 
-    fn reconstructions(&self, basis: &mut Option<PcaBasis>) -> Result<(Rgb8, f64, LatentStructure)> {
+    fn round_trip(&self, planar: Vec<u8>) -> RoundTrip {
+        let px = self.batches().dataset().image_px();
+        let x = pictures(&planar, planar.len() / (3 * px * px), px, self.device());
+        let z = self.networks.vae.encode(x).mode();
+        let decoded = host(self.networks.vae.decode(z.clone()));
+        let decoded = decoded.iter().map(|&v| byte_from_model_value(v)).collect();
+        let shape = z.dims();
+        RoundTrip { pictures: planar, decoded, latents: host(z), shape }
+    }
+
+    fn reconstructions(&self, colours: &mut MapColours) -> Result<(Rgb8, f64, LatentStructure)> {
         let (split, picks) = self.held_out(MEASURED);
         let (count, px) = (picks.len(), self.batches().dataset().image_px());
-        let planar = self.batches().split_pictures(split, &picks);
-        let x = pictures(&planar, count, px, self.device());
-        let z = self.networks.vae.encode(x.clone()).mode();
-        let recon = host(self.networks.vae.decode(z.clone()));
         let size = 3 * px * px;
-        let bytes: Vec<u8> = recon.iter().map(|&v| byte_from_model_value(v)).collect();
+        let held = self.round_trip(self.batches().split_pictures(split, &picks));
         let mut decibels = 0.0;
-        for (a, b) in planar.chunks_exact(size).zip(bytes.chunks_exact(size)) {
+        for (a, b) in held.pictures.chunks_exact(size).zip(held.decoded.chunks_exact(size)) {
             decibels += psnr(a, b)?;
         }
         let mean = decibels / count.max(1) as f64;
-        let shown = self.config.preview.pinned.min(count);
-        let shape = z.dims();
-        let latents = host(z);
-        let structure = LatentStructure::measure(&latents, shape)?;
-        let maps = latent_maps(&latents, shape, shown, px, basis)?;
-        let rows = [&planar, &bytes].map(|all| {
-            all.chunks_exact(size).take(shown).map(|p| Rgb8::from_planar_u8(p, px, px)).collect::<Vec<_>>()
-        });
-        let [originals, reconstructed] = rows;
-        let all: Vec<_> = originals.into_iter().chain(reconstructed).chain(maps).collect();
-        Ok((grid(&all, shown, GAP_PX, BACKGROUND, scale(px)), mean, structure))
+        let structure = LatentStructure::measure(&held.latents, held.shape)?;
+        let shown = self.with_own(&held, self.config.preview.pinned.min(count));
+        let columns = shown.shape[0];
+        let fitted = (held.latents.as_slice(), held.shape);
+        let maps = latent_maps(fitted, (&shown.latents, shown.shape), px, &mut colours.latents)?;
+        let planar =
+            |all: &[u8]| all.chunks_exact(size).map(|p| Rgb8::from_planar_u8(p, px, px)).collect::<Vec<_>>();
+        let mut cells = [planar(&shown.pictures), planar(&shown.decoded), maps].concat();
+        if let Some(teacher) = self.batches().teacher() {
+            let seen = (held.pictures.as_slice(), shown.pictures.as_slice());
+            cells.extend(teacher_maps(teacher, seen, px, &mut colours.teacher_basis, self.device())?);
+        }
+        Ok((grid(&cells, columns, GAP_PX, BACKGROUND, scale(px)), mean, structure))
+    }
+
+    /// The first `count` held-out pictures and a person's own.
+    fn with_own(&self, held: &RoundTrip, count: usize) -> RoundTrip {
+        let each = |values: usize| values / held.shape[0].max(1) * count;
+        let mut shown = RoundTrip {
+            pictures: held.pictures[..each(held.pictures.len())].to_vec(),
+            decoded: held.decoded[..each(held.decoded.len())].to_vec(),
+            latents: held.latents[..each(held.latents.len())].to_vec(),
+            shape: held.shape,
+        };
+        shown.shape[0] = count + self.pinned().len();
+        if !self.pinned().is_empty() {
+            let own = self.round_trip(self.pinned().planar());
+            shown.pictures.extend(own.pictures);
+            shown.decoded.extend(own.decoded);
+            shown.latents.extend(own.latents);
+        }
+        shown
     }
 
     fn samples(&self) -> Rgb8 {
@@ -175,23 +215,6 @@ fn predicted_clean(sit: &Sit, x_t: Tensor<4>, t: f64, label: usize, config: Samp
     let ((alpha, sigma), (d_alpha, d_sigma)) =
         (config.path.coefficients(t as f32), config.path.slopes(t as f32));
     (x_t * d_sigma - v * sigma) / (alpha * d_sigma - d_alpha * sigma)
-}
-
-/// PCA maps of the first latents, enlarged to `px`.
-fn latent_maps(
-    values: &[f32],
-    shape: [usize; 4],
-    shown: usize,
-    px: usize,
-    basis: &mut Option<PcaBasis>,
-) -> Result<Vec<Rgb8>> {
-    let [_, channels, h, w] = shape;
-    let basis = match basis {
-        Some(basis) => basis,
-        None => basis.insert(PcaBasis::fit_latents(values, shape)?),
-    };
-    let colours = basis.rgb_from_latents(&values[..shown * channels * h * w], [shown, channels, h, w])?;
-    Ok(colours.chunks_exact(3 * h * w).map(|map| Rgb8::from_planar_u8(map, h, w).enlarged(px / w)).collect())
 }
 
 /// Small pictures are enlarged so that a person sees them: how many times.

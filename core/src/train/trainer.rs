@@ -15,6 +15,7 @@ use super::ema::Ema;
 use super::latent_store::LatentStore;
 use super::open;
 use super::optim::{Gradients, OptimizerState};
+use super::pinned::Pinned;
 use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
 use super::teacher_metrics::TeacherMetrics;
 use crate::align::Teacher;
@@ -66,6 +67,7 @@ pub struct Trainer {
     /// Optimizer states.
     pub optimizers: Optimizers,
     pub(super) batches: Batches,
+    pinned: Pinned,
     context: StepContext,
     loader: Loader,
     device: Device,
@@ -143,6 +145,7 @@ impl Trainer {
             },
             networks,
             batches,
+            pinned: Pinned::default(),
             loader,
             device,
             reads_each_step: chosen.is_cpu,
@@ -174,6 +177,16 @@ impl Trainer {
     /// The frozen perceptual network.
     pub fn lpips(&self) -> (&Lpips, PerceptualInput) {
         (&self.context.lpips.0, self.context.lpips.1)
+    }
+
+    /// A person's own pictures, shown in the previews.
+    pub fn pinned(&self) -> &Pinned {
+        &self.pinned
+    }
+
+    /// Shows `pinned` in the previews from now on.
+    pub fn pin(&mut self, pinned: Pinned) {
+        self.pinned = pinned;
     }
 
     /// What a disk refused to keep of the caches, told once for each.

@@ -225,7 +225,7 @@ fn differences_ui(ui: &mut Ui, runs: &[&Run]) {
             let entry = tandem_core::config::KEYS.iter().find(|entry| entry.name == key);
             ui.monospace(key).on_hover_text(entry.map_or("", |entry| entry.sentence));
             for values in &values {
-                ui.monospace(values.get(key).map_or("–", String::as_str));
+                ui.monospace(values.get(key).map_or("–", |value| value.trim_matches('"')));
             }
             ui.end_row();
         }

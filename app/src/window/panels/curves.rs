@@ -170,24 +170,20 @@ impl CurvesPanel {
         let mut curves = Vec::new();
         let many = runs.len() > 1;
         for (r, run) in runs.iter().enumerate() {
-            for (m, metric) in wanted(run).into_iter().enumerate() {
+            let there = metrics.iter().filter(|metric| run.history.series.contains_key(*metric));
+            for (m, metric) in there.enumerate() {
                 let colour = curve(ui.visuals(), if many { r + m * runs.len() } else { m });
-                let words = figures::metric(&metric);
-                let Some(thin) = self.thin.get(&(run.path.clone(), metric)) else { continue };
+                let words = figures::metric(metric);
+                let Some(thin) = self.thin.get(&(run.path.clone(), metric.clone())) else { continue };
                 let name = if many { format!("{} {words}", run.name()) } else { words };
-                curves.push(Curve { name, colour, thin, raw: !many });
+                curves.push(Curve { name, colour, thin, raw: !many, history: &run.history, metric });
             }
         }
         let marks = if prefs.marks { marks_of(ui, main, prefs.axis) } else { Vec::new() };
-        let x_name = match prefs.axis {
-            Axis::Step => "step",
-            Axis::Time => "second",
-            Axis::Images => "image",
-        };
         if curves.iter().all(|curve| curve.thin.is_empty()) {
             quiet(ui, "Nothing measured");
         }
-        chart_ui(ui, name, 210.0, &curves, &marks, (prefs.log, x_name))
+        chart_ui(ui, name, 210.0, &curves, &marks, (prefs.log, prefs.axis))
     }
 }
 
@@ -213,6 +209,7 @@ fn marks_of(ui: &Ui, run: &Run, axis: Axis) -> Vec<(f64, String, egui::Color32)>
             Mark::Checkpoint => (format!("checkpoint {step}"), p.line),
             Mark::Skipped => (format!("skipped {step}"), p.bad),
             Mark::Changed(setting) => (format!("{setting} at {step}"), p.amber),
+            Mark::Refit => (format!("maps refitted at {step}"), p.quiet),
         };
         Some((rows[row].on(axis), words, colour))
     });

@@ -3,6 +3,7 @@
 use egui::{Color32, RichText, Ui};
 
 use super::super::figures;
+use super::super::history::Axis;
 use super::super::message::Command;
 use super::super::state::{AppState, Run};
 use super::super::theme::{Palette, curve, palette};
@@ -110,8 +111,9 @@ impl HealthPanel {
                 ui.set_width(ui.available_width());
                 title(ui, words);
                 let colour = curve(ui.visuals(), index);
-                let line = Curve { name: figures::metric(metric), colour, thin, raw: false };
-                chart_ui(ui, metric, 130.0, &[line], &[], (false, "step"));
+                let name = figures::metric(metric);
+                let line = Curve { name, colour, thin, raw: false, history: &run.history, metric };
+                chart_ui(ui, metric, 130.0, &[line], &[], (false, Axis::Step));
             });
             ui.add_space(10.0);
         }

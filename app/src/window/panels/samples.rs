@@ -23,6 +23,8 @@ pub struct SamplesPanel {
     follow: bool,
     next_id: u64,
     last: Option<Question>,
+    /// The way that was brought into sight.
+    seen_path: Option<u64>,
     textures: Textures,
 }
 
@@ -58,6 +60,7 @@ impl Default for SamplesPanel {
             follow: true,
             next_id: 1,
             last: None,
+            seen_path: None,
             textures: Textures::default(),
         }
     }
@@ -99,9 +102,9 @@ impl SamplesPanel {
                 let every = run.config.as_ref().map_or(0, |config| config.preview.every);
                 return drop(quiet(ui, format!("The first grid comes at step {every}.")));
             };
-            self.timeline.ui(ui, steps, state.now_s, "samples");
+            self.timeline.ui(ui, (steps, &[]), state.now_s, "samples");
             if self.compare {
-                self.other.ui(ui, steps, state.now_s, "comparison");
+                self.other.ui(ui, (steps, &[]), state.now_s, "comparison");
             }
             ui.checkbox(&mut self.compare, "Compare two steps").on_hover_text("Drag the line between them");
             let step = self.timeline.step(steps).unwrap_or_default();
@@ -178,6 +181,11 @@ impl SamplesPanel {
             }
             if let Some(path) = &state.path {
                 self.path_ui(ui, path);
+                if self.seen_path != Some(path.answer.id) {
+                    // It comes below what was clicked, perhaps out of sight.
+                    self.seen_path = Some(path.answer.id);
+                    ui.scroll_to_cursor(Some(egui::Align::Max));
+                }
             }
         });
     }

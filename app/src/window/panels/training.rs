@@ -90,37 +90,38 @@ impl TrainingPanel {
         let p = palette(ui.visuals());
         let live = &state.live;
         let name = run.map_or("New run".into(), Run::name);
+        let (word, colour) = match &live.status {
+            Status::Running => ("training", p.teal),
+            Status::Starting => ("starting", p.amber),
+            Status::Paused => ("paused", p.amber),
+            Status::Stopping => ("saving", p.amber),
+            Status::Failed(_) => ("failed", p.bad),
+            Status::Finished => ("done", p.good),
+            Status::Idle | Status::Looking => ("not training", p.quiet),
+        };
         ui.horizontal(|ui| {
             ui.label(RichText::new(name).size(20.0));
-            let (word, colour) = match &live.status {
-                Status::Running => ("training", p.teal),
-                Status::Starting => ("starting", p.amber),
-                Status::Paused => ("paused", p.amber),
-                Status::Stopping => ("saving", p.amber),
-                Status::Failed(_) => ("failed", p.bad),
-                Status::Finished => ("done", p.good),
-                Status::Idle | Status::Looking => ("not training", p.quiet),
-            };
             ui.label(RichText::new(word).color(colour));
         });
         ui.add_space(2.0);
         let share = if live.steps > 0 { live.step as f32 / live.steps as f32 } else { 0.0 };
-        bar_ui(ui, share, if live.status == Status::Paused { p.amber } else { p.teal }, 8.0);
+        bar_ui(ui, share, colour, 8.0);
         ui.add_space(6.0);
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 34.0;
             let shown = |is: bool, text: String| if is { text } else { "–".into() };
+            let runs = live.status == Status::Running;
             figure(ui, "Step", format!("{} / {}", figures::count(live.step), figures::count(live.steps)), "");
             figure(
                 ui,
                 "Images a second",
-                shown(live.images_per_s > 0.0, format!("{:.1}", live.images_per_s)),
+                shown(runs && live.images_per_s > 0.0, format!("{:.1}", live.images_per_s)),
                 "Over the last 20 steps",
             );
             figure(
                 ui,
                 "Time left",
-                shown(live.eta_s > 0.0, figures::duration(live.eta_s)),
+                shown(runs && live.eta_s > 0.0, figures::duration(live.eta_s)),
                 "At the rate of the last steps",
             );
             figure(
@@ -295,15 +296,17 @@ impl TrainingPanel {
                 .marks
                 .iter()
                 .filter_map(|(step, mark)| match mark {
-                    Mark::Changed(setting) => Some((step, setting)),
-                    _ => None,
+                    Mark::Changed(setting) => Some((step, setting.clone())),
+                    Mark::Refit => Some((step, "colours of the maps fitted anew".into())),
+                    Mark::Checkpoint | Mark::Skipped => None,
                 })
                 .collect();
             if !changes.is_empty() {
                 ui.add_space(8.0);
                 title(ui, "Changed so far");
                 for (step, setting) in changes.iter().rev().take(8) {
-                    ui.monospace(format!("step {step:>6}  {setting}"));
+                    let line = egui::RichText::new(format!("step {step:>6}  {setting}")).monospace();
+                    ui.add(egui::Label::new(line).truncate()).on_hover_text(setting);
                 }
             }
         });
@@ -337,7 +340,7 @@ impl TrainingPanel {
         if let Some(value) = self.dragged.get(key).copied().filter(|_| !response.dragged()) {
             self.dragged.remove(key);
             if value != now {
-                let text = if whole { format!("{key}={value:.0}") } else { format!("{key}={value:e}") };
+                let text = if whole { format!("{key}={value:.0}") } else { format!("{key}={value}") };
                 commands.push(Command::Engine(engine::Command::Set(text)));
             }
         }

@@ -5,8 +5,8 @@ mod plot;
 mod timeline;
 
 use egui::{
-    Button, Color32, ComboBox, CornerRadius, Frame, Label, Margin, Response, RichText, Stroke, TextEdit, Ui,
-    Vec2,
+    Button, Color32, ComboBox, Context, CornerRadius, Frame, Id, Label, Margin, Modal, Response, RichText,
+    Stroke, TextEdit, Ui, Vec2,
 };
 
 pub use picture::{Textures, cell_ui, wipe_ui};
@@ -23,7 +23,14 @@ pub fn card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .stroke(Stroke::new(1.0, p.line))
         .corner_radius(CornerRadius::same(10))
         .inner_margin(Margin::symmetric(16, 14));
-    frame.show(ui, add).inner
+    // Columns justify what is in them: buttons would be as wide as they are, and words spread.
+    frame.show(ui, |ui| ui.vertical(add).inner).inner
+}
+
+/// A question over everything else; `id` tells it from others.
+pub fn question(ctx: &Context, id: &str) -> Modal {
+    let frame = Frame::window(&ctx.global_style()).inner_margin(Margin::same(20));
+    Modal::new(Id::unique(id)).frame(frame)
 }
 
 /// The title of a card.

@@ -1,12 +1,12 @@
 //! Curves: smoothing and thinning, and one chart.
 
-use egui::{Color32, Ui, Vec2b};
-use egui_plot::{
-    ColorConflictHandling, GridMark, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoint, PlotPoints,
-    VLine,
-};
+use std::collections::BTreeSet;
+
+use egui::{Button, Color32, RichText, Ui, Vec2, Vec2b, WidgetInfo, accesskit::Role};
+use egui_plot::{GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoint, PlotPoints, VLine};
 
 use super::super::figures;
+use super::super::history::{Axis, History, When};
 use super::super::theme::palette;
 
 /// Points of a curve that are drawn at most; a screen has no more columns.
@@ -22,6 +22,10 @@ pub struct Curve<'a> {
     pub thin: &'a Decimated,
     /// Draw the values before smoothing too, faintly.
     pub raw: bool,
+    /// Where it was measured: what is read at the pointer are measured values, not smoothed ones.
+    pub history: &'a History,
+    /// The metric.
+    pub metric: &'a str,
 }
 
 /// How a curve is made of its values.
@@ -58,7 +62,6 @@ pub struct Decimated {
     points: Vec<PlotPoint>,
     /// Before smoothing.
     raw: Vec<PlotPoint>,
-    log: bool,
 }
 
 impl Decimated {
@@ -68,7 +71,7 @@ impl Decimated {
         if self.key == key {
             return;
         }
-        (self.key, self.log) = (key, style.log);
+        self.key = key;
         let all: Vec<_> = points.collect();
         let shown = |points: &[[f64; 2]]| -> Vec<PlotPoint> {
             let finite =
@@ -82,13 +85,6 @@ impl Decimated {
     /// Whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
-    }
-
-    /// The value at or before `x`.
-    fn at(&self, x: f64) -> Option<f64> {
-        let after = self.points.partition_point(|p| p.x <= x).max(1);
-        let y = self.points.get(after - 1)?.y;
-        Some(if self.log { 10f64.powf(y) } else { y })
     }
 }
 
@@ -112,6 +108,60 @@ fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     kept
 }
 
+/// All curves at the measured row that is nearest to `x`; a value of another row names its step.
+fn reading(curves: &[&Curve<'_>], axis: Axis, x: f64) -> String {
+    let found: Vec<_> = curves.iter().map(|curve| curve.history.nearest(curve.metric, axis, x)).collect();
+    let away = |when: &When| (when.on(axis) - x).abs();
+    let rows = found.iter().flatten().map(|(when, _)| *when);
+    let Some(row) = rows.min_by(|a, b| away(a).total_cmp(&away(b))) else { return String::new() };
+    let mut text = match axis {
+        Axis::Step => format!("step {}", figures::count(row.step)),
+        Axis::Time => format!("{}, step {}", figures::duration(row.wall_s), figures::count(row.step)),
+        Axis::Images => format!("{} images", figures::count(row.images)),
+    };
+    for (curve, found) in curves.iter().zip(found) {
+        let Some((when, value)) = found else { continue };
+        text.push_str(&format!("\n{} {}", curve.name, figures::value(value)));
+        if when.step != row.step {
+            text.push_str(&format!(" (step {})", figures::count(when.step)));
+        }
+    }
+    text
+}
+
+/// The curves' names in their colours, above the chart, where they hide nothing; a click takes a curve
+/// off or puts it back. Returns those that are shown.
+fn legend_ui<'a>(ui: &mut Ui, id: &str, curves: &'a [Curve<'a>]) -> Vec<&'a Curve<'a>> {
+    if curves.len() < 2 {
+        return curves.iter().collect();
+    }
+    let key = ui.scope_id().with((id, "hidden"));
+    let mut hidden: BTreeSet<String> = ui.data(|data| data.get_temp(key)).unwrap_or_default();
+    let p = palette(ui.visuals());
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = Vec2::new(12.0, 0.0);
+        ui.spacing_mut().button_padding = Vec2::ZERO;
+        ui.spacing_mut().interact_size.y = 18.0;
+        for curve in curves {
+            let on = !hidden.contains(&curve.name);
+            // The blanks leave room for the dot.
+            let words = RichText::new(format!("    {}", curve.name)).small();
+            let words = words.color(if on { p.text } else { p.quiet });
+            let button = ui.add(Button::new(words).frame(false));
+            let dot = button.rect.left_center() + Vec2::new(5.0, 0.5);
+            ui.painter().circle_filled(dot, 4.0, if on { curve.colour } else { p.line });
+            button.widget_info(|| WidgetInfo::selected(Role::CheckBox, true, on, &curve.name));
+            if button.on_hover_text(if on { "Hide" } else { "Show" }).clicked() && !hidden.remove(&curve.name)
+            {
+                hidden.insert(curve.name.clone());
+            }
+        }
+    });
+    let shown = curves.iter().filter(|curve| !hidden.contains(&curve.name)).collect();
+    ui.data_mut(|data| data.insert_temp(key, hidden));
+    shown
+}
+
 /// A mark on the horizontal axis: position, words, colour.
 pub type PlotMark = (f64, String, Color32);
 
@@ -122,8 +172,10 @@ pub fn chart_ui(
     height: f32,
     curves: &[Curve<'_>],
     marks: &[PlotMark],
-    (log, x_name): (bool, &str),
+    (log, x_axis): (bool, Axis),
 ) -> egui::Rect {
+    let shown = legend_ui(ui, id, curves);
+    let curves = shown.as_slice();
     let axis = move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
         figures::value(if log { 10f64.powf(mark.value) } else { mark.value })
     };
@@ -138,18 +190,13 @@ pub fn chart_ui(
                 position.x
             }
         };
-        let mut text = format!("{x_name} {}", figures::value(x.round()));
-        for curve in curves {
-            if let Some(value) = curve.thin.at(x) {
-                text.push_str(&format!("\n{} {}", curve.name, figures::value(value)));
-            }
-        }
+        let mut text = reading(curves, x_axis, x);
         let near = marks.iter().filter(|(at, ..)| (at - x).abs() <= reach);
         near.for_each(|(_, words, _)| text.push_str(&format!("\n{words}")));
         Some(text)
     };
     let grid = palette(ui.visuals()).line.gamma_multiply(0.7);
-    let mut plot = Plot::new(id)
+    let plot = Plot::new(id)
         .height(height)
         .allow_scroll(false)
         .show_grid(Vec2b::TRUE)
@@ -158,13 +205,6 @@ pub fn chart_ui(
         .label_formatter(hover)
         .grid_color(grid)
         .show_background(false);
-    if curves.len() > 1 {
-        let legend = Legend::default()
-            .background_alpha(0.6)
-            .text_style(egui::TextStyle::Small)
-            .color_conflict_handling(ColorConflictHandling::PickLast);
-        plot = plot.legend(legend);
-    }
     let response = plot.show(ui, |plot| {
         for (x, _, colour) in marks {
             // Without a name, so that it stays out of the legend.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use egui::{Button, Key, Slider, Ui};
+use egui::{Button, Key, Rect, Slider, Stroke, Ui};
+
+use super::super::theme::palette;
 
 /// Pictures a second while playing.
 const RATE: f64 = 5.0;
@@ -27,8 +29,8 @@ impl Timeline {
         }
     }
 
-    /// Draws it; `name` tells the slider from others.
-    pub fn ui(&mut self, ui: &mut Ui, steps: &BTreeSet<u64>, now_s: f64, name: &str) {
+    /// Draws it with `marks` at their steps; `name` tells the slider from others.
+    pub fn ui(&mut self, ui: &mut Ui, (steps, marks): (&BTreeSet<u64>, &[u64]), now_s: f64, name: &str) {
         let all: Vec<u64> = steps.iter().copied().collect();
         let Some(current) = self.step(steps) else { return };
         let mut index = all.iter().position(|step| *step == current).unwrap_or(0);
@@ -56,7 +58,8 @@ impl Timeline {
             let width = (ui.available_width() - 190.0).clamp(80.0, 620.0);
             ui.spacing_mut().slider_width = width;
             let slider = Slider::new(&mut index, 0..=last).show_value(false);
-            ui.name_inputs(format!("Step of {name}"), |ui| ui.add_enabled(last > 0, slider));
+            let slider = ui.name_inputs(format!("Step of {name}"), |ui| ui.add_enabled(last > 0, slider));
+            marks_ui(ui, slider.rect, &all, marks);
             ui.monospace(format!("step {}", all[index]));
             let mut follow = self.at.is_none();
             if ui.checkbox(&mut follow, "newest").on_hover_text("Follow the run as it trains").changed() {
@@ -80,5 +83,18 @@ impl Timeline {
         if ui.ctx().input(|input| input.key_pressed(Key::Escape)) {
             self.playing = false;
         }
+    }
+}
+
+/// A tick over the slider at the first picture that each of `marks` touches.
+fn marks_ui(ui: &Ui, slider: Rect, steps: &[u64], marks: &[u64]) {
+    let colour = palette(ui.visuals()).amber;
+    // The slider's handle keeps this far from both ends.
+    let inset = slider.height() / 2.5;
+    let last = steps.len().saturating_sub(1).max(1) as f32;
+    for mark in marks {
+        let index = steps.partition_point(|step| step < mark).min(steps.len().saturating_sub(1));
+        let x = egui::lerp(slider.left() + inset..=slider.right() - inset, index as f32 / last);
+        ui.painter().vline(x, slider.top() - 1.0..=slider.top() + 5.0, Stroke::new(2.0, colour));
     }
 }
