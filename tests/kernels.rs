@@ -108,6 +108,7 @@ fn convolution_with_bias() {
         ([9, 7, 3, 3], 6, 3, Conv::new(1, 1)),
         ([1, 17, 40, 70], 18, 3, Conv::new(1, 1)),
         ([2, 3, 9, 9], 3, 1, Conv::new(2, 0)),
+        ([3, 64, 13, 10], 65, 3, Conv::new(1, 1)),
     ] {
         agree(
             &format!("{shape:?} -> {out}, {size}x{size}, {conv:?}"),
@@ -153,6 +154,18 @@ fn gated_residual_of_samples() {
             (shape, [b, d], shape),
             kernel::gated_residual,
             kernel::gate::gated_residual_reference,
+        );
+    }
+}
+
+#[test]
+fn residual_sum() {
+    for shape in [[1, 1, 1], [3, 5, 7], [4, 64, 200]] {
+        agree(
+            &format!("{shape:?}"),
+            (shape, shape, [1]),
+            |x, h, _: Tensor<1>| kernel::residual(x, h),
+            |x, h, _: Tensor<1>| x + h,
         );
     }
 }

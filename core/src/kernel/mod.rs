@@ -17,6 +17,7 @@ pub mod gate;
 pub mod gpu;
 pub mod group_norm;
 pub mod layer_norm;
+mod lent;
 pub mod linear;
 pub mod loss;
 pub mod mlp;
@@ -26,7 +27,9 @@ pub mod perceptual;
 pub mod profile;
 pub mod read;
 pub mod resample;
+pub mod residual;
 pub mod screen;
+pub mod threads;
 pub mod upsample;
 
 pub use activated::{Activation, conv2d_activated, linear_activated};
@@ -41,4 +44,16 @@ pub use layer_norm::{layer_norm, modulated_layer_norm};
 pub use linear::linear;
 pub use mlp::{Between, mlp};
 pub use read::host;
+pub use residual::residual;
 pub use upsample::upsampled_conv2d;
+
+/// Hands the memory that kernels keep for their next outputs back to the allocator when it is dropped: belongs
+/// to whoever makes outputs of the same shapes again and again.
+#[derive(Debug)]
+pub struct KeptBuffers;
+
+impl Drop for KeptBuffers {
+    fn drop(&mut self) {
+        cpu::pool::clear();
+    }
+}

@@ -19,9 +19,10 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::wgpu::{CubeBackend, CubeTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::gpu;
+use super::lent;
 use super::profile::{self, Operation};
 
 /// A contiguous f32 tensor in host memory, lent to a kernel.
@@ -206,6 +207,19 @@ pub fn on_hardware<const D: usize>(x: &Tensor<D>) -> bool {
     forms_are(GpuForms::All) || !software(x.device().as_dispatch())
 }
 
+/// Whether `device` is the CPU device, tracked or not.
+pub fn is_host(device: &Device) -> bool {
+    fn of(device: &DispatchDevice) -> bool {
+        match device {
+            DispatchDevice::Flex(_) => true,
+            DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
+            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
+            _ => false,
+        }
+    }
+    of(device.as_dispatch())
+}
+
 /// The form in which an operation runs for `x`: its CPU form on burn-flex, its WGSL form on a
 /// wgpu device whose shaders are WGSL when it `has_wgsl`, else the reference.
 pub fn runs_on<const D: usize>(x: &Tensor<D>, has_wgsl: bool) -> Form {
@@ -252,7 +266,8 @@ fn contiguous(tensor: FlexTensor) -> FlexTensor {
 }
 
 fn flex_from(array: Array) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(array.values, array.shape))
+    let Array { values, shape } = array;
+    FlexTensor::from_data(TensorData::from_bytes(lent::bytes(values), shape, DType::F32))
 }
 
 fn view<'a>(tensor: &'a FlexTensor, shape: &'a [usize]) -> View<'a> {

@@ -30,7 +30,8 @@ pub fn upsampled_conv2d_reference(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<
     conv2d(nearest_x2(x), weight, Some(bias), Conv::new(1, 1))
 }
 
-/// Inputs `x`, `weight`, `bias`. The CPU form uses the four taps; the GPU's reads `x` as if it were enlarged.
+/// Inputs `x`, `weight`, `bias`. The CPU form uses the four taps, or with many channels reads `x` as if it were
+/// enlarged, as the GPU's does.
 #[derive(Debug)]
 struct Upsampled;
 
@@ -44,15 +45,26 @@ impl Kernel for Upsampled {
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
         let (x, weight, bias) = (inputs[0], inputs[1], inputs[2]);
         let g = geometry(x, weight);
-        let y = cpu::grad_input(x.values, &four_taps(weight), Some(bias.values), &g);
+        let y = match enlarged(&g) {
+            Some(c) => cpu::enlarged::forward(x.values, weight.values, bias.values, &c),
+            None => cpu::grad_input(x.values, &four_taps(weight), Some(bias.values), &g),
+        };
         (Array::new(y, &[g.n, g.c_in, g.h, g.w]), Vec::new())
     }
 
     fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
         let (x, weight) = (inputs[0], inputs[1]);
         let g = geometry(x, weight);
-        let dx = || Array::new(cpu::forward(grad.values, &four_taps(weight), None, &g), x.shape);
-        let dw = || Array::new(three_taps(&cpu::grad_weight(x.values, grad.values, &g), &g), weight.shape);
+        let many = enlarged(&g);
+        let dx = || match &many {
+            Some(c) => cpu::enlarged::grad_input(grad.values, weight.values, c),
+            None => cpu::forward(grad.values, &four_taps(weight), None, &g),
+        };
+        let dw = || match &many {
+            Some(c) => cpu::enlarged::grad_weight(grad.values, x.values, c),
+            None => three_taps(&cpu::grad_weight(x.values, grad.values, &g), &g),
+        };
+        let (dx, dw) = (|| Array::new(dx(), x.shape), || Array::new(dw(), weight.shape));
         let db = || Array::new(cpu::grad_bias(grad.values, g.c_in, g.h * g.w), &[g.c_in]);
         vec![wanted[0].then(dx), wanted[1].then(dw), wanted[2].then(db)]
     }
@@ -81,6 +93,11 @@ fn geometry(x: View, weight: View) -> Geometry {
     let [n, c_out, h, w] = [x.shape[0], x.shape[1], 2 * x.shape[2], 2 * x.shape[3]];
     assert_eq!(c_out, weight.shape[1], "convolution: input channels");
     Geometry { n, c_in: weight.shape[0], h, w, c_out, kh: 4, kw: 4, stride: 2, pad: [1; 4] }
+}
+
+/// The same as a convolution of the enlarged map, where channels are many.
+fn enlarged(g: &Geometry) -> Option<cpu::Correlation> {
+    cpu::enlarged::suits(g.n, g.c_out, (g.oh(), g.ow()), g.c_in)
 }
 
 /// Which of the three taps each of the four sums.

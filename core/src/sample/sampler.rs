@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::noise::{Stream, normal, rng};
 use super::solver::{SampleConfig, sample};
 use crate::kernel::profile::phase;
+use crate::kernel::threads;
 use crate::sit::Sit;
 use crate::vae::Vae;
 
@@ -26,6 +27,10 @@ pub struct Sampler<'a> {
 impl Sampler<'_> {
     /// Pictures `[B, 3, H, W]`, about [−1, 1], of `labels`; their numbers begin with `first`.
     pub fn draw(&self, first: u64, labels: &[usize]) -> Tensor<4> {
+        threads::inside(self.device, || self.drawn(first, labels))
+    }
+
+    fn drawn(&self, first: u64, labels: &[usize]) -> Tensor<4> {
         let sit = self.sit.config();
         let (c, s) = (sit.in_channels, sit.input_size);
         let number = |offset: usize| first + offset as u64;

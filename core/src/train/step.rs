@@ -21,11 +21,12 @@ pub use crate::config::{LossWeights, Method};
 use crate::kernel::loss::square_error;
 use crate::kernel::optimizer::Gate;
 use crate::kernel::profile::phase;
+use crate::kernel::threads;
 use crate::latent_norm::LatentStats;
 use crate::params::{self, host};
 use crate::sit::{Path, Sit, SitOutput};
 use crate::vae::discriminator::{BatchStats, Discriminator, hinge_loss};
-use crate::vae::loss::{PerceptualInput, VaeLoss, vae_loss};
+use crate::vae::loss::{PerceptualInput, vae_loss};
 use crate::vae::perceptual::Lpips;
 use crate::vae::{Posterior, Vae};
 
@@ -132,6 +133,23 @@ impl StepOutcome {
         }
     }
 
+    /// Everything of `self`, then what a later pass of the same micro-batch found.
+    fn followed_by(mut self, later: Self) -> Self {
+        self.losses.extend(later.losses);
+        self.seen.discriminator.extend(later.seen.discriminator);
+        let latent = later.seen.latent.or(self.seen.latent);
+        let seen = Seen { latent, discriminator: self.seen.discriminator };
+        Self {
+            vae: self.vae.or(later.vae),
+            discriminator: self.discriminator.or(later.discriminator),
+            sit: self.sit.or(later.sit),
+            losses: self.losses,
+            z: self.z.or(later.z),
+            recon: self.recon.or(later.recon),
+            seen,
+        }
+    }
+
     /// Notes losses under the names that there are.
     fn push_each(&mut self, names: impl Iterator<Item = &'static str>, losses: Vec<Tensor<1>>) {
         self.losses.extend(names.zip(losses.into_iter().map(|loss| loss.without_autodiff())));
@@ -150,46 +168,72 @@ impl StepOutcome {
 
 /// Gradients and losses of one micro-batch; changes nothing.
 pub fn run(networks: &Networks, context: &StepContext, examples: &Examples, draws: &Draws) -> StepOutcome {
-    let mut outcome = StepOutcome::default();
-    match context.method {
-        Method::RepaE => {
-            autoencoder_pass(networks, context, examples, draws, &mut outcome);
-            discriminator_pass(networks, examples, &mut outcome);
-            transformer_pass(networks, context, examples, draws, &mut outcome);
-        }
-        Method::Vae => {
-            autoencoder_pass(networks, context, examples, draws, &mut outcome);
-            discriminator_pass(networks, examples, &mut outcome);
-        }
+    threads::inside(&examples.images.device(), || match context.method {
+        Method::RepaE | Method::Vae => joint_passes(networks, context, examples, draws),
         Method::Naive => {
+            let mut outcome = StepOutcome::default();
             naive_pass(networks, context, examples, draws, &mut outcome);
             discriminator_pass(networks, examples, &mut outcome);
+            outcome
         }
         Method::Repa | Method::Vanilla => {
-            outcome.z = Some(frozen_latent(networks, examples, draws));
+            let z = Some(frozen_latent(networks, examples, draws));
+            let mut outcome = StepOutcome { z, ..StepOutcome::default() };
             transformer_pass(networks, context, examples, draws, &mut outcome);
+            outcome
         }
-    }
-    outcome
+    })
 }
 
-/// Reconstruction with everything the autoencoder is charged for it.
-struct Reconstruction {
-    z: Tensor<4>,
-    recon: Tensor<4>,
-    loss: VaeLoss,
-}
-
-fn reconstruct(
-    vae: &Vae,
+/// The passes that train the autoencoder. What is left of the first one after the reconstruction needs nothing
+/// of the others, nor they of it: on the CPU they run beside each other.
+fn joint_passes(
     networks: &Networks,
     context: &StepContext,
-    (examples, draws): (&Examples, &Draws),
-    outcome: &mut StepOutcome,
-) -> Reconstruction {
-    let posterior: Posterior = phase("encode", || vae.encode(examples.images.clone()));
+    examples: &Examples,
+    draws: &Draws,
+) -> StepOutcome {
+    let mut vae = params::tracked(&networks.vae);
+    let made = reconstruct(&vae, examples, draws);
+    let (mut first, mut others) = (StepOutcome::default(), StepOutcome::default());
+    others.z = Some(made.z.clone().without_autodiff());
+    others.recon = Some(made.recon.clone().without_autodiff());
+    threads::both(
+        &examples.images.device(),
+        || autoencoder_pass((networks, &mut vae), context, (examples, draws), made, &mut first),
+        || {
+            discriminator_pass(networks, examples, &mut others);
+            if context.method == Method::RepaE {
+                transformer_pass(networks, context, examples, draws, &mut others);
+            }
+        },
+    );
+    first.followed_by(others)
+}
+
+/// Pictures on their way through the autoencoder.
+struct Reconstruction {
+    posterior: Posterior,
+    z: Tensor<4>,
+    recon: Tensor<4>,
+}
+
+fn reconstruct(vae: &Vae, examples: &Examples, draws: &Draws) -> Reconstruction {
+    let posterior = phase("encode", || vae.encode(examples.images.clone()));
     let z = posterior.sample(draws.posterior_noise.clone());
     let recon = phase("decode", || vae.decode(z.clone()));
+    Reconstruction { posterior, z, recon }
+}
+
+/// What the autoencoder is charged for `made`.
+fn reconstruction_loss(
+    made: &Reconstruction,
+    networks: &Networks,
+    context: &StepContext,
+    examples: &Examples,
+    outcome: &mut StepOutcome,
+) -> Tensor<1> {
+    let Reconstruction { posterior, recon, .. } = made;
     let logits = (context.weights.vae.adversarial != 0.0).then(|| {
         let (logits, seen) = phase("discriminator", || networks.discriminator.forward(recon.clone()));
         if context.counts_frozen_pass {
@@ -199,34 +243,32 @@ fn reconstruct(
     });
     let (lpips, input) = &context.lpips;
     let x = examples.images.clone();
-    let loss = vae_loss(x, recon.clone(), &posterior, (lpips, *input), logits, context.weights.vae);
+    let loss = vae_loss(x, recon.clone(), posterior, (lpips, *input), logits, context.weights.vae);
     outcome.losses.extend([
-        ("reconstruction_loss", loss.reconstruction.clone().without_autodiff()),
-        ("perceptual_loss", loss.perceptual.clone().without_autodiff()),
-        ("kl_loss", loss.kl.clone().without_autodiff()),
+        ("reconstruction_loss", loss.reconstruction.without_autodiff()),
+        ("perceptual_loss", loss.perceptual.without_autodiff()),
+        ("kl_loss", loss.kl.without_autodiff()),
     ]);
-    if let Some(adversarial) = &loss.adversarial {
-        outcome.losses.push(("adversarial_loss", adversarial.clone().without_autodiff()));
+    if let Some(adversarial) = loss.adversarial {
+        outcome.losses.push(("adversarial_loss", adversarial.without_autodiff()));
     }
-    outcome.z = Some(z.clone().without_autodiff());
-    outcome.recon = Some(recon.clone().without_autodiff());
-    Reconstruction { z, recon, loss }
+    loss.total
 }
 
+/// The rest of the autoencoder's pass after the reconstruction: losses, alignment, gradients.
 fn autoencoder_pass(
-    networks: &Networks,
+    (networks, vae): (&Networks, &mut Vae),
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
+    made: Reconstruction,
     outcome: &mut StepOutcome,
 ) {
-    let mut vae = params::tracked(&networks.vae);
-    let made = reconstruct(&vae, networks, context, (examples, draws), outcome);
-    let mut total = made.loss.total;
-    drop(made.recon);
+    let mut total = reconstruction_loss(&made, networks, context, examples, outcome);
+    let z = made.z;
+    drop((made.recon, made.posterior));
     if context.method.aligns() {
         let losses = phase("align", || {
-            let normal = networks.sit.latent_norm.normalize_running(made.z);
+            let normal = networks.sit.latent_norm.normalize_running(z);
             let x_t = context.path.interpolate(normal, draws.noise.clone(), &draws.time);
             let projected = networks.sit.project(x_t, &draws.time, &examples.labels);
             alignment_losses(projected, &examples.features)
@@ -237,7 +279,7 @@ fn autoencoder_pass(
         total = total + align * context.weights.vae_align;
     }
     outcome.losses.push(("vae_loss", total.clone().without_autodiff()));
-    let [grads] = Gradients::of(total, [&mut vae]);
+    let [grads] = Gradients::of(total, [vae]);
     outcome.vae = Some(grads);
 }
 
@@ -322,12 +364,15 @@ fn naive_pass(
 ) {
     let mut vae = params::tracked(&networks.vae);
     let mut sit = params::tracked(&networks.sit);
-    let made = reconstruct(&vae, networks, context, (examples, draws), outcome);
-    outcome.losses.push(("vae_loss", made.loss.total.clone().without_autodiff()));
+    let made = reconstruct(&vae, examples, draws);
+    outcome.z = Some(made.z.clone().without_autodiff());
+    outcome.recon = Some(made.recon.clone().without_autodiff());
+    let vae_loss = reconstruction_loss(&made, networks, context, examples, outcome);
+    outcome.losses.push(("vae_loss", vae_loss.clone().without_autodiff()));
     let (normal, seen) = networks.sit.latent_norm.normalize_batch(made.z);
     outcome.seen.latent = Some(seen);
     let sit_loss = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
-    let total = made.loss.total + sit_loss;
+    let total = vae_loss + sit_loss;
     let [vae_grads, sit_grads] = Gradients::of(total, [&mut vae, &mut sit]);
     outcome.vae = Some(vae_grads);
     outcome.sit = Some(sit_grads);

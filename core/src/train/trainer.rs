@@ -24,7 +24,7 @@ use crate::data::{Dataset, Loader};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::kernel::optimizer::Gate;
-use crate::kernel::profile;
+use crate::kernel::{KeptBuffers, profile, threads};
 use crate::sit::Sit;
 use crate::vae::Vae;
 use crate::vae::discriminator::Discriminator;
@@ -75,6 +75,8 @@ pub struct Trainer {
     step: u64,
     pending: Vec<(u64, Vec<&'static str>, Tensor<1>)>,
     skips: u32,
+    /// Last, so that every tensor is dropped before.
+    _buffers: KeptBuffers,
 }
 
 impl Trainer {
@@ -153,6 +155,7 @@ impl Trainer {
             pending: Vec::new(),
             skips: 0,
             config,
+            _buffers: KeptBuffers,
         })
     }
 
@@ -229,7 +232,8 @@ impl Trainer {
             if m == 0 { outcome = part } else { outcome.add(part) }
         }
         outcome.average(micro);
-        let norms = profile::phase("gradient norms", || Norms::of(&outcome));
+        let device = self.device.clone();
+        let norms = profile::phase("gradient norms", || threads::inside(&device, || Norms::of(&outcome)));
         let mut names: Vec<_> = outcome.losses.iter().map(|(name, _)| *name).collect();
         let mut scalars: Vec<_> = outcome.losses.iter().map(|(_, value)| value.clone()).collect();
         names.extend(norms.named().map(|(name, _)| name));
@@ -239,7 +243,9 @@ impl Trainer {
             let values = profile::phase("reads", || read_scalars(scalars));
             let finite = values.iter().all(|v| v.is_finite());
             if finite {
-                profile::phase("optimizer", || self.apply(outcome, norms, &None));
+                profile::phase("optimizer", || {
+                    threads::inside(&device, || self.apply(outcome, norms, &None));
+                });
             }
             let values = names.into_iter().zip(values).collect();
             return self.report(vec![StepReport { step: self.step, values, skipped: !finite }]);

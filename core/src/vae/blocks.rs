@@ -36,7 +36,7 @@ impl ResBlock {
             Some(shortcut) => shortcut.forward(x),
             None => x,
         };
-        x + h
+        kernel::residual(x, h)
     }
 }
 
@@ -83,7 +83,7 @@ impl SpatialAttention {
         let qkv = kernel::linear(tokens, Tensor::cat(weights, 0), Some(Tensor::cat(biases, 0)));
         let mixed = kernel::attention(qkv.reshape([b, h * w, 3, 1, c])); // [B, N, C]
         let out = self.to_out.forward(mixed).swap_dims(1, 2).reshape([b, c, h, w]);
-        x + out
+        kernel::residual(x, out)
     }
 }
 

@@ -31,6 +31,7 @@ pub use qwen::{QwenConfig, QwenImage};
 pub use tiling::Tiling;
 
 use crate::error::Result;
+use crate::kernel::threads;
 use crate::layers::Init;
 use crate::params::{Parameters, Walk};
 
@@ -114,10 +115,12 @@ impl Vae {
             Net::Kl(net) => net.moments(x),
             Net::Qwen(net) => net.moments(x),
         };
-        Posterior::from_moments(self.sliced(x, |x| match &self.tiling {
-            Some(tiling) => tiling.encode(x, &moments),
-            None => moments(x),
-        }))
+        threads::inside(&x.device(), || {
+            Posterior::from_moments(self.sliced(x, |x| match &self.tiling {
+                Some(tiling) => tiling.encode(x, &moments),
+                None => moments(x),
+            }))
+        })
     }
 
     /// Pictures `[B, 3, H, W]` of latents `[B, z, h, w]`, about [−1, 1]. AutoencoderKL's are not
@@ -127,9 +130,11 @@ impl Vae {
             Net::Kl(net) => net.decode(z),
             Net::Qwen(net) => net.decode(z),
         };
-        self.sliced(z, |z| match &self.tiling {
-            Some(tiling) if tiling.splits_latent(&z) => tiling.decode(z, &|z| self.decode_unclamped(z)),
-            _ => whole(z),
+        threads::inside(&z.device(), || {
+            self.sliced(z, |z| match &self.tiling {
+                Some(tiling) if tiling.splits_latent(&z) => tiling.decode(z, &|z| self.decode_unclamped(z)),
+                _ => whole(z),
+            })
         })
     }
 

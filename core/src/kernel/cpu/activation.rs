@@ -4,6 +4,7 @@
 //! `u = √(2/π) (x + 0.044715 x³)`: the same function, since `½ (1 + tanh u) = σ(2u)`, without the cancellation.
 
 use super::parallel::{PART, each};
+use super::pool;
 use super::simd::{self, Fused};
 
 /// Which function.
@@ -21,7 +22,7 @@ pub enum Activation {
 
 /// `y = f(x)`, same length.
 pub fn forward(x: &[f32], activation: Activation) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = pool::take(x.len());
     let parts = y.chunks_mut(PART).zip(x.chunks(PART)).collect();
     each(x.len(), parts, |(y, x)| apply(x, y, activation));
     y
@@ -30,7 +31,7 @@ pub fn forward(x: &[f32], activation: Activation) -> Vec<f32> {
 /// `dx = g · f'(x)`; at a kink the derivative from below, as PyTorch.
 pub fn backward(x: &[f32], g: &[f32], activation: Activation) -> Vec<f32> {
     assert_eq!(x.len(), g.len(), "x and g differ in length");
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = pool::take(x.len());
     let parts = dx.chunks_mut(PART).zip(x.chunks(PART).zip(g.chunks(PART))).collect();
     each(x.len(), parts, |(dx, (x, g))| {
         dx.copy_from_slice(g);

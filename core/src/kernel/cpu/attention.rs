@@ -7,6 +7,7 @@
 
 use super::gemm::{Layout, Threads, product};
 use super::parallel::each;
+use super::pool;
 use super::simd;
 
 /// Queries taken at once: the scores of a tile stay in the second-level cache.
@@ -45,7 +46,7 @@ impl Shape {
 pub fn forward(qkv: &[f32], s: Shape) -> (Vec<f32>, Vec<f32>) {
     let Shape { batch, tokens, heads, head } = s;
     let width = heads * head;
-    let (mut out, mut lse) = (vec![0.0; batch * tokens * width], vec![0.0; batch * tokens * heads]);
+    let (mut out, mut lse) = (pool::take(batch * tokens * width), pool::take(batch * tokens * heads));
     let images = out.chunks_mut(tokens * width).zip(lse.chunks_mut(tokens * heads)).enumerate();
     let items = images.flat_map(|(b, (out, lse))| {
         let tiles = out.chunks_mut(TILE * width).zip(lse.chunks_mut(TILE * heads)).enumerate();
@@ -93,7 +94,7 @@ fn softmax(scores: &mut [f32], tokens: usize, scale: f32, mut sum: impl FnMut(us
 /// # Shapes
 /// qkv [B, N, 3, H, d], lse [B, N, H], g [B, N, H·d] → [B, N, 3, H, d]
 pub fn backward(qkv: &[f32], lse: &[f32], g: &[f32], s: Shape) -> Vec<f32> {
-    let mut grad = vec![0.0; qkv.len()];
+    let mut grad = pool::take(qkv.len());
     // The rows that belong to one head, token by token: query, key, value.
     let mut rows: Vec<Vec<&mut [f32]>> =
         (0..s.batch * s.heads).map(|_| Vec::with_capacity(3 * s.tokens)).collect();

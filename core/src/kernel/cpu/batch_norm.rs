@@ -4,6 +4,7 @@
 //! `dγ = Σ du x̂`, `dβ = Σ du`, `dx = γ rstd (du − mean(du) − x̂ mean(du x̂))`, means over pictures and positions.
 
 use super::parallel::each;
+use super::pool;
 use super::simd;
 
 /// Shape and form.
@@ -71,7 +72,7 @@ fn rstd(moments: &[f32], s: Shape, c: usize) -> f32 {
 /// `y` of x with `weights` (γ, then β, `[2, C]`) and the batch's `moments`.
 pub fn forward(x: &[f32], weights: &[f32], moments: &[f32], s: Shape) -> Vec<f32> {
     let affine = affine(weights, moments, s);
-    let mut y = vec![0.0; x.len()];
+    let mut y = pool::take(x.len());
     let image = s.channels * s.area;
     each(x.len(), y.chunks_mut(image).zip(x.chunks(image)).collect(), |(y, x): (&mut [f32], &[f32])| {
         let planes = y.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area));
@@ -95,7 +96,7 @@ pub fn backward(x: &[f32], weights: &[f32], moments: &[f32], g: &[f32], s: Shape
     let affine = affine(weights, moments, s);
     let image = s.channels * s.area;
     // dx first holds du.
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = pool::take(x.len());
     let items = dx.chunks_mut(image).zip(x.chunks(image).zip(g.chunks(image))).collect();
     each(x.len(), items, |(du, (x, g)): (&mut [f32], (&[f32], &[f32]))| {
         let planes = x.chunks_exact(s.area).zip(g.chunks_exact(s.area));

@@ -4,6 +4,7 @@
 //! 1e-12 is divided by a constant, so the second term falls away.
 
 use super::parallel::{PART, each};
+use super::pool;
 use super::simd;
 
 const MIN_NORM: f32 = 1e-12;
@@ -44,7 +45,7 @@ fn length(row: &[f32]) -> f32 {
 /// `df` from what [`forward`] was given and gave, and the gradient `g [M]` of each cosine.
 pub fn backward(f: &[f32], t: &[f32], norms: &[f32], g: &[f32], d: usize) -> Vec<f32> {
     let rows = (PART / d).max(1);
-    let mut df = vec![0.0; f.len()];
+    let mut df = pool::take(f.len());
     let inputs = f.chunks(rows * d).zip(t.chunks(rows * d));
     let inputs = inputs.zip(norms.chunks(2 * rows).zip(g.chunks(rows)));
     let items = df.chunks_mut(rows * d).zip(inputs).collect();

@@ -3,6 +3,7 @@
 
 use super::conv::Geometry;
 use super::parallel::each;
+use super::pool;
 use super::simd;
 
 /// Rows and columns of the output that are summed up in registers at a time.
@@ -63,7 +64,7 @@ fn taps(g: &Geometry) -> impl Iterator<Item = (usize, usize)> {
 /// `y [N, C, OH, OW]` of `x [N, C, H, W]`, `w [C, 1, kh, kw]`, `b [C]`; `g.c_in = g.c_out` = C.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32> {
     let (area, size) = (g.oh() * g.ow(), g.kh * g.kw);
-    let mut y = vec![0.0; g.n * g.c_out * area];
+    let mut y = pool::take(g.n * g.c_out * area);
     let items = y.chunks_mut(g.c_out * area).zip(x.chunks(g.c_out * g.h * g.w)).collect();
     each(y_work(g), items, |(y, x): (&mut [f32], &[f32])| {
         let mut padded = Padded::new(g);
@@ -125,7 +126,7 @@ fn y_work(g: &Geometry) -> usize {
 /// `dx [N, C, H, W]` of `gy`.
 pub fn grad_input(gy: &[f32], w: &[f32], g: &Geometry) -> Vec<f32> {
     let (area, size) = (g.oh() * g.ow(), g.kh * g.kw);
-    let mut dx = vec![0.0; g.n * g.c_out * g.h * g.w];
+    let mut dx = pool::take(g.n * g.c_out * g.h * g.w);
     let items = dx.chunks_mut(g.c_out * g.h * g.w).zip(gy.chunks(g.c_out * area)).collect();
     each(y_work(g), items, |(dx, gy): (&mut [f32], &[f32])| {
         let mut padded = Padded::new(g);

@@ -1,6 +1,7 @@
 //! Gated residual of the adaLN-Zero block (Peebles & Xie 2023): `y = x + gate · h`, the gate per picture.
 
-use super::parallel::each;
+use super::parallel::{PART, each};
+use super::pool;
 use super::simd;
 
 /// `y = x + gate · h`.
@@ -10,7 +11,7 @@ use super::simd;
 pub fn forward(x: &[f32], h: &[f32], gate: &[f32], d: usize) -> Vec<f32> {
     assert_eq!(x.len(), h.len(), "x and h differ in length");
     let per_image = x.len() / (gate.len() / d);
-    let mut y = vec![0.0; x.len()];
+    let mut y = pool::take(x.len());
     let images =
         y.chunks_mut(per_image).zip(x.chunks(per_image)).zip(h.chunks(per_image)).zip(gate.chunks(d));
     each(x.len(), images.collect(), |(((y, x), h), gate)| {
@@ -29,13 +30,31 @@ pub fn forward(x: &[f32], h: &[f32], gate: &[f32], d: usize) -> Vec<f32> {
     y
 }
 
+/// `y = x + h`, same length.
+pub fn sum(x: &[f32], h: &[f32]) -> Vec<f32> {
+    assert_eq!(x.len(), h.len(), "x and h differ in length");
+    let mut y = pool::take(x.len());
+    let parts = y.chunks_mut(PART).zip(x.chunks(PART).zip(h.chunks(PART))).collect();
+    each(x.len(), parts, |(y, (x, h))| {
+        simd::run(
+            #[inline(always)]
+            |_| {
+                for (y, (&x, &h)) in y.iter_mut().zip(x.iter().zip(h)) {
+                    *y = x + h;
+                }
+            },
+        );
+    });
+    y
+}
+
 /// The branch's gradient `dh = gate · g`; that of x is g itself.
 ///
 /// # Shapes
 /// gate [B, D], g [B, N, D] → [B, N, D]
 pub fn grad_branch(gate: &[f32], g: &[f32], tokens: usize, d: usize) -> Vec<f32> {
     assert_eq!(gate.len() * tokens, g.len(), "one gate for each image");
-    let mut dh = vec![0.0; g.len()];
+    let mut dh = pool::take(g.len());
     let images = dh.chunks_mut(tokens * d).zip(g.chunks(tokens * d)).zip(gate.chunks(d));
     each(g.len(), images.collect(), |((dh, g), gate)| {
         simd::run(
@@ -93,6 +112,8 @@ mod tests {
             for i in 0..len {
                 dgate[i / (n * d) * d + i % d] += at(&h, i) * at(&g, i);
             }
+            let plain: Vec<f64> = (0..len).map(|i| at(&x, i) + at(&h, i)).collect();
+            assert_close("sum", &sum(&x, &h), &plain, 1e-6);
             assert_close("y", &forward(&x, &h, &gate, d), &y, 1e-6);
             assert_close("dh", &grad_branch(&gate, &g, n, d), &dh, 1e-6);
             assert_close("dgate", &grad_gate(&h, &g, n, d), &dgate, 2e-6);

@@ -5,6 +5,7 @@
 //! `dx = rstd (s − mean(s) − x̂ mean(s x̂))`, `dscale = Σ g x̂` and `dshift = Σ g` over the span.
 
 use super::parallel::{PART, cut, each, sum_rows};
+use super::pool;
 use super::simd::{self, Fused};
 
 /// Form of a layer norm.
@@ -35,7 +36,7 @@ impl Shape {
 pub fn forward(x: &[f32], scale: &[f32], shift: &[f32], s: Shape) -> (Vec<f32>, Vec<f32>) {
     let d = s.width;
     let spans = x.len() / (s.span * d);
-    let (mut y, mut stats) = (vec![0.0; x.len()], vec![0.0; x.len() / d * 2]);
+    let (mut y, mut stats) = (pool::take(x.len()), pool::take(x.len() / d * 2));
     let rows: Vec<usize> = (0..spans).flat_map(|_| s.parts()).collect();
     let per_span = rows.len() / spans.max(1);
     let outputs = cut(&mut y, rows.iter().map(|r| r * d)).into_iter();
@@ -74,7 +75,7 @@ pub fn backward(
     let spans = x.len() / (s.span * d);
     let rows: Vec<usize> = (0..spans).flat_map(|_| s.parts()).collect();
     let per_span = rows.len() / spans.max(1);
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = pool::take(x.len());
     // Of each part: Σ g x̂ and Σ g.
     let mut partial = vec![0.0; rows.len() * 2 * d];
     let outputs = cut(&mut dx, rows.iter().map(|r| r * d)).into_iter().zip(partial.chunks_exact_mut(2 * d));

@@ -3,6 +3,7 @@
 
 use super::gemm::{Layout, Threads, product};
 use super::parallel::{cut, each, sum_rows};
+use super::pool;
 use super::simd;
 
 /// Rows of a task: few enough for all threads to be busy, enough to pay for packing the weights anew.
@@ -23,7 +24,7 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, k: usize) -> Vec<f32> {
     if let Some(b) = b {
         assert_eq!(b.len(), o, "bias [O]");
     }
-    let mut y = vec![0.0; m * o];
+    let mut y = pool::take(m * o);
     let (rows, threads) = shares(m);
     each(m * o, y.chunks_mut(rows * o).zip(x.chunks(rows * k)).collect(), |(y, x)| {
         rows_forward(y, x, w, b, k, threads);
@@ -48,7 +49,7 @@ pub fn rows_forward(y: &mut [f32], x: &[f32], w: &[f32], b: Option<&[f32]>, k: u
 pub fn grad_input(g: &[f32], w: &[f32], k: usize) -> Vec<f32> {
     let o = w.len() / k;
     let m = g.len() / o;
-    let mut dx = vec![0.0; m * k];
+    let mut dx = pool::take(m * k);
     let (rows, threads) = shares(m);
     each(m * k, dx.chunks_mut(rows * k).zip(g.chunks(rows * o)).collect(), |(dx, g)| {
         let (from, to) = (Layout::rows(0, o), Layout::rows(0, k));
@@ -64,7 +65,7 @@ pub fn grad_input(g: &[f32], w: &[f32], k: usize) -> Vec<f32> {
 pub fn grad_weight(g: &[f32], x: &[f32], k: usize) -> Vec<f32> {
     let m = x.len() / k;
     let o = g.len() / m;
-    let mut dw = vec![0.0; o * k];
+    let mut dw = pool::take(o * k);
     let gt = Layout::rows(0, o).transposed();
     let out = (dw.as_mut_slice(), Layout::rows(0, k));
     product((o, k, m), out, (g, gt), (x, Layout::rows(0, k)), false, Threads::All);

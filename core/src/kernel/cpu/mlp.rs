@@ -6,6 +6,7 @@ use super::activation::{self, Activation};
 use super::gemm::{Layout, product};
 use super::linear;
 use super::parallel::{each, with_scratch};
+use super::pool;
 
 /// Weights as in PyTorch's `nn.Linear`: w1 [F, K], b1 [F], w2 [O, F], b2 [O].
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ impl Weights<'_> {
 pub fn forward(x: &[f32], weights: Weights, activation: Activation) -> (Vec<f32>, Vec<f32>) {
     let (k, f, o) = weights.widths();
     let m = x.len() / k;
-    let (mut y, mut h) = (vec![0.0; m * o], vec![0.0; m * f]);
+    let (mut y, mut h) = (pool::take(m * o), pool::take(m * f));
     // Where there are few rows, the threads share the products instead.
     let (rows, threads) = linear::shares(m);
     let items = y.chunks_mut(rows * o).zip(h.chunks_mut(rows * f)).zip(x.chunks(rows * k)).collect();
@@ -68,7 +69,7 @@ pub fn backward(
 ) -> Gradients {
     let m = h.len() / f;
     let (k, o) = (w1.len() / f, w2.len() / f);
-    let mut dx = vec![0.0; m * k];
+    let mut dx = pool::take(m * k);
     let (rows, threads) = linear::shares(m);
     let back = |dx: &mut [f32], dh: &mut [f32], active: Option<&mut [f32]>, h: &[f32], g: &[f32]| {
         let m = h.len() / f;
@@ -84,7 +85,7 @@ pub fn backward(
         });
         return Gradients { x: dx, weights: None };
     }
-    let (mut dh, mut active) = (vec![0.0; m * f], vec![0.0; m * f]);
+    let (mut dh, mut active) = (pool::take(m * f), pool::take(m * f));
     let hidden = dh.chunks_mut(rows * f).zip(active.chunks_mut(rows * f));
     each(m * f, outputs.zip(hidden).collect(), |(((dx, h), g), (dh, active))| {
         back(dx, dh, Some(active), h, g);
@@ -95,6 +96,7 @@ pub fn backward(
         linear::grad_weight(g, &active, f),
         linear::grad_bias(g, o),
     ];
+    [dh, active].into_iter().for_each(pool::give);
     Gradients { x: dx, weights: Some(weights) }
 }
 

@@ -22,6 +22,7 @@ pub mod norm;
 pub mod optimizer;
 mod parallel;
 pub mod perceptual;
+pub mod pool;
 mod simd;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@
 
 use super::activation::{silu, silu_slope};
 use super::parallel::each;
+use super::pool;
 use super::simd;
 
 /// Shape and form of a group norm.
@@ -25,7 +26,7 @@ impl Shape {
 
 /// `(y, stats)`, where `stats [N, G, 2]` holds mean and 1/σ of each group.
 pub fn group_norm(x: &[f32], gamma: &[f32], beta: &[f32], s: Shape) -> (Vec<f32>, Vec<f32>) {
-    let mut y = vec![0.0; x.len()];
+    let mut y = pool::take(x.len());
     let mut stats = vec![0.0; x.len() / s.group() * 2];
     let items: Vec<_> = y
         .chunks_exact_mut(s.group())
@@ -73,7 +74,7 @@ pub fn group_norm_backward(
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let per_group = s.channels / s.groups;
     let batch = x.len() / (s.channels * s.area);
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = pool::take(x.len());
     // Σ du x̂ and Σ du of each channel of each sample.
     let mut sums = vec![[0.0f64; 2]; batch * s.channels];
     let items: Vec<_> = dx

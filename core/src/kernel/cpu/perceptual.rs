@@ -2,6 +2,7 @@
 //! channels are sums of rows.
 
 use super::parallel::each;
+use super::pool;
 use super::simd;
 
 /// Added to every norm.
@@ -41,7 +42,7 @@ pub fn forward(a: &[f32], b: &[f32], w: &[f32], positions: usize) -> Vec<f32> {
 /// g [B] → [B, C, P]
 pub fn backward(a: &[f32], b: &[f32], w: &[f32], g: &[f32], positions: usize) -> Vec<f32> {
     let image = w.len() * positions;
-    let mut db = vec![0.0; b.len()];
+    let mut db = pool::take(b.len());
     let items =
         db.chunks_exact_mut(image).zip(a.chunks_exact(image).zip(b.chunks_exact(image))).zip(g).collect();
     each(a.len(), items, |((db, (a, b)), &g)| {

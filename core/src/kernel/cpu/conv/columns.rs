@@ -3,6 +3,7 @@
 
 use super::super::gemm::{Layout, Threads, product};
 use super::super::parallel::each;
+use super::super::pool;
 use super::Geometry;
 use super::tile::CHANNELS;
 
@@ -27,7 +28,7 @@ pub fn point(
     (from, to): (usize, usize),
     (n, area): (usize, usize),
 ) -> Vec<f32> {
-    let mut y = vec![0.0; n * to * area];
+    let mut y = pool::take(n * to * area);
     // Whole pictures are the unit; a single one is cut by the product itself.
     let threads = if n == 1 { Threads::All } else { Threads::One };
     let images: Vec<_> = y.chunks_exact_mut(to * area).zip(x.chunks_exact(from * area)).collect();

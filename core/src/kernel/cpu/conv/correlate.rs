@@ -3,6 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::parallel::{cut, each};
+use super::super::pool;
 use super::super::simd::Set;
 use super::layout::{Lanes, Layout};
 use super::tile::{CHANNELS, VECTORS, block, lanes};
@@ -93,7 +94,7 @@ pub fn blocked(bias: Option<&[f32]>, blocks: usize) -> Vec<[f32; CHANNELS]> {
 
 /// `y [N, c_out, oh, ow]` of `x [N, c_in, h, w]`.
 pub fn correlate(set: Set, x: &[f32], weights: &Weights, c: &Correlation) -> Vec<f32> {
-    let mut y = vec![0.0; c.n * c.c_out * c.area()];
+    let mut y = pool::take(c.n * c.c_out * c.area());
     let layout = Layout::new(c, set.lanes(), usize::MAX);
     let pictures = layout.pictures();
     let blocks = c.c_out.div_ceil(CHANNELS);

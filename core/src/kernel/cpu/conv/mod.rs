@@ -8,21 +8,26 @@
 
 mod columns;
 mod correlate;
+pub mod enlarged;
 mod layout;
+mod patches;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod toom;
 mod transposed;
 mod weight;
+mod wide;
+mod wide_weight;
 mod winograd;
 
 use super::gemm::Layout;
 use super::parallel::each;
 use super::simd::{self, Set};
-use correlate::{Correlation, Weights, correlate};
+use correlate::{Weights, correlate};
 use winograd::Kernels;
 
-pub use weight::grad_weight;
+pub use correlate::Correlation;
 
 /// Shape of a convolution, NCHW.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +112,9 @@ fn bank(
     c: &Correlation,
     w: impl Fn(usize, usize, usize) -> f32 + Sync + Send,
 ) -> Vec<f32> {
-    if winograd::suits(c) {
+    if wide::suits(c) {
+        wide::correlate(set, x, &wide::Bank::new(set, (c.c_out, c.c_in), b, w), c, 1)
+    } else if winograd::suits(c) {
         winograd::correlate(set, x, &Kernels::new((c.c_out, c.c_in), b, w), c)
     } else {
         correlate(set, x, &Weights::new((c.c_out, c.c_in, c.kh * c.kw), b, w), c)
@@ -144,6 +151,20 @@ fn grad_input_on(set: Set, gy: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometr
     };
     // Turned: dx_i = Σ_o gy_o ⋆ w_oi read backwards.
     bank(set, gy, b, &back, |i, o, t| w[(o * g.c_in + i) * taps + (taps - 1 - t)])
+}
+
+/// `dW [O, I, kh, kw]` of `gy [N, O, OH, OW]` and `x [N, I, H, W]`.
+pub fn grad_weight(gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
+    grad_weight_on(Set::Best, gy, x, g)
+}
+
+fn grad_weight_on(set: Set, gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
+    let c = g.correlation();
+    if wide::suits(&c) {
+        wide_weight::grad_weight(set, gy, x, &c, 1)
+    } else {
+        weight::grad_weight(set, gy, x, g)
+    }
 }
 
 /// `db [O]` of `gy [N, O, area]`.

@@ -49,6 +49,8 @@ fn all_four_agree_with_the_definition() {
         Geometry { n: 9, c_in: 17, h: 5, w: 4, c_out: 16, ..base },
         Geometry { n: 1, c_in: 33, h: 50, w: 30, c_out: 70, pad: [0, 1, 2, 0], ..base },
         Geometry { n: 2, c_in: 300, h: 9, w: 40, c_out: 17, ..base },
+        Geometry { n: 9, c_in: 64, h: 8, w: 8, c_out: 65, ..base },
+        Geometry { n: 2, c_in: 65, h: 17, w: 30, c_out: 64, pad: [0, 1, 2, 0], ..base },
     ] {
         let (x, w, b) = (values(1, g.n * g.image()), values(2, g.c_out * g.inner()), values(3, g.c_out));
         let (gy, a) = (values(4, g.n * g.output()), values(5, g.c_in));
@@ -67,7 +69,9 @@ fn all_four_agree_with_the_definition() {
             let what = |part: &str| format!("{part} of {g:?}, {set:?}");
             assert_close(&what("y"), &forward_on(set, &x, &w, Some(&b), &g), &y, 2e-6);
             assert_close(&what("dx"), &grad_input_on(set, &gy, &w, Some(&a), &g), &dx, 2e-6);
-            assert_close(&what("dw"), &weight::grad_weight_on(set, &gy, &x, &g), &dw, 3e-6);
+            // Rounding of F(4×4, 3×3) is a little coarser.
+            let tolerance = if wide::suits(&g.correlation()) { 8e-6 } else { 3e-6 };
+            assert_close(&what("dw"), &grad_weight_on(set, &gy, &x, &g), &dw, tolerance);
         }
         assert_close("db", &grad_bias(&gy, g.c_out, area), &db, 2e-6);
     }

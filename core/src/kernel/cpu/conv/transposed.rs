@@ -5,6 +5,7 @@
 //! with its own part of the kernel, read backwards, and no zero is multiplied.
 
 use super::super::parallel::each;
+use super::super::pool;
 use super::super::simd::Set;
 use super::Geometry;
 use super::correlate::{Correlation, Task, Weights};
@@ -48,7 +49,7 @@ struct Part {
 
 /// `dx [N, I, H, W]` of `gy [N, O, OH, OW]`, plus `b [I]` if there is one.
 pub fn grad_input(set: Set, gy: &[f32], w: &[f32], b: Option<&[f32]>, g: &Geometry) -> Vec<f32> {
-    let mut dx = vec![0.0; g.n * g.image()];
+    let mut dx = pool::take(g.n * g.image());
     let parts = parts(set, w, b, g);
     let together = if parts.iter().any(|p| p.layout.batched) { set.lanes() } else { 1 };
     let outputs = dx.chunks_mut(together * g.image()).zip(gy.chunks(together * g.output())).collect();

@@ -20,11 +20,7 @@ const STRIP: usize = 128;
 const TAPS: usize = 3;
 
 /// `dW [O, I, kh, kw]` of `gy [N, O, OH, OW]` and `x [N, I, H, W]`.
-pub fn grad_weight(gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
-    grad_weight_on(Set::Best, gy, x, g)
-}
-
-pub fn grad_weight_on(set: Set, gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
+pub fn grad_weight(set: Set, gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
     let ranges = |count: usize| (0..count).step_by(RANGE).map(move |from| (from, RANGE.min(count - from)));
     let grid: Vec<_> = ranges(g.c_out).flat_map(|o| ranges(g.c_in).map(move |i| (o, i))).collect();
     let pictures = pictures_per_task(g, set.lanes(), grid.len());

@@ -9,6 +9,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::parallel::{cut, each};
+use super::super::pool;
 use super::super::simd::Set;
 use super::correlate::{Correlation, TASKS, blocked};
 use super::layout::{Lanes, Layout};
@@ -100,7 +101,7 @@ fn windows(c: &Correlation) -> Correlation {
 
 /// `y [N, c_out, oh, ow]` of `x [N, c_in, h, w]`.
 pub fn correlate(set: Set, x: &[f32], kernels: &Kernels, c: &Correlation) -> Vec<f32> {
-    let mut y = vec![0.0; c.n * c.c_out * c.area()];
+    let mut y = pool::take(c.n * c.c_out * c.area());
     let layout = Layout::new(&windows(c), set.lanes(), usize::MAX);
     let pictures = layout.pictures();
     // Every range transforms the windows anew: half as many as for a direct correlation.
