@@ -1,16 +1,19 @@
 //! The window itself: takes in facts, draws, carries out what the panels ask for.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use egui::{Context, Ui, ViewportCommand};
 use tandem_core::engine::{self, Start};
+use tandem_core::explore::{LatentQuestion, Wish};
 
 use super::disk::{Disk, Job};
 use super::engine_link::EngineLink;
+use super::explorer_state::ExplorerEvent;
+use super::identify::{Kind, is_weights_name};
 use super::message::{Closing, Command, Event, Export, Level, Pick};
 use super::panels::Panels;
 use super::prefs::{Look, Prefs, Tab};
@@ -114,10 +117,11 @@ impl App {
             _ => {}
         }
         let closed = matches!(event, Event::EngineClosed);
-        if let Event::Picked(pick, path) = event {
-            return self.picked(pick, path);
+        match event {
+            Event::Picked(pick, path) => return self.picked(pick, path),
+            Event::Identified(kind) => return self.identified(kind),
+            event => self.state.apply(event),
         }
-        self.state.apply(event);
         if closed {
             self.engine = None;
             match self.restart.take() {
@@ -186,6 +190,9 @@ impl App {
         let dropped =
             self.ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_path_buf()));
         let Some(path) = dropped else { return };
+        if explorer_takes(&path, self.state.prefs.tab) {
+            return commands.push(Command::OpenAny(path.display().to_string()));
+        }
         // A run folder is opened; anything else is taken for pictures.
         if path.join("config.toml").is_file() {
             commands.extend([Command::Open(path), Command::Go(Tab::Training)]);
@@ -219,6 +226,7 @@ impl App {
                     self.ask(Job::Load(key, px));
                 }
             }
+            Command::Explore(wish) => self.explore(*wish),
             command if self.disk.is_none() => self.asked.push(command),
             Command::Train(start) => self.train(*start),
             Command::Engine(command) => self.tell(command),
@@ -228,6 +236,7 @@ impl App {
                     self.apply(Event::Asked(question));
                 }
             }
+            Command::OpenAny(text) => self.ask(Job::Identify(text)),
             Command::BackToCheckpoint => self.back_to_checkpoint(),
             Command::Open(path) => self.ask(Job::Open(path)),
             Command::Peek(source) => {
@@ -296,8 +305,41 @@ impl App {
                 self.carry_out(Command::Open(path));
                 self.change(|prefs| prefs.tab = Tab::Training);
             }
+            Pick::Folder | Pick::File => self.carry_out(Command::OpenAny(path.display().to_string())),
             Pick::DataFolder | Pick::DataZip => self.panels.use_source(path.display().to_string()),
         }
+    }
+
+    /// Opens what a person named, now that it is known what it is.
+    fn identified(&mut self, kind: Kind) {
+        match kind {
+            Kind::Run(path) => self.picked(Pick::Run, path),
+            Kind::Set(source) => {
+                self.panels.use_source(source);
+                self.change(|prefs| prefs.tab = Tab::NewRun);
+            }
+            Kind::Picture(path) => {
+                self.panels.explore_picture(path);
+                self.change(|prefs| prefs.tab = Tab::Explorer);
+            }
+            Kind::Model(model) => {
+                let device = self.state.prefs.device.parse().unwrap_or_default();
+                self.carry_out(Command::Train(Box::new(Start::Explore { model, px: None, device })));
+                self.change(|prefs| prefs.tab = Tab::Explorer);
+            }
+        }
+    }
+
+    fn explore(&mut self, wish: Wish) {
+        let question = LatentQuestion { id: self.state.explorer.last_id + 1, wish };
+        match &self.engine {
+            Some(engine) => engine.ask_latents(question.clone()),
+            None if self.disk.is_none() => {
+                self.asked.push(Command::Explore(Box::new(question.wish.clone())));
+            }
+            None => return,
+        }
+        self.apply(Event::Explorer(ExplorerEvent::Asked(Box::new(question))));
     }
 
     fn export(&mut self, export: Export) {
@@ -327,7 +369,7 @@ impl App {
         self.ask(Job::Measure(places));
     }
 
-    fn reveal(&mut self, path: &std::path::Path) {
+    fn reveal(&mut self, path: &Path) {
         let opener = if cfg!(target_os = "macos") {
             "open"
         } else if cfg!(windows) {
@@ -351,6 +393,11 @@ impl App {
             self.apply(Event::Closing(Closing::Now));
         }
     }
+}
+
+/// Whether what was dropped on `tab` is for the explorer: anything while it is shown, weights always.
+fn explorer_takes(path: &Path, tab: Tab) -> bool {
+    tab == Tab::Explorer || is_weights_name(path) || path.join("model_index.json").is_file()
 }
 
 impl eframe::App for App {

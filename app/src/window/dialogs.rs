@@ -11,6 +11,24 @@ use rfd::{AsyncFileDialog, FileHandle};
 
 use super::message::Pick;
 
+/// Endings of what can be opened.
+const OPENED: [&str; 14] = [
+    "safetensors",
+    "pt",
+    "pth",
+    "ckpt",
+    "bin",
+    "zip",
+    "png",
+    "jpg",
+    "jpeg",
+    "webp",
+    "bmp",
+    "gif",
+    "tif",
+    "tiff",
+];
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -51,6 +69,15 @@ fn then(
 pub fn pick(pick: Pick, done: impl FnOnce(PathBuf) + Send + 'static) -> std::io::Result<()> {
     let dialog = AsyncFileDialog::new();
     match pick {
+        Pick::Folder => then(dialog.set_title("Open a run, an autoencoder or pictures").pick_folder(), done),
+        Pick::File => then(
+            dialog
+                .set_title("Open an autoencoder or a picture")
+                .add_filter("Autoencoders and pictures", &OPENED)
+                .add_filter("All files", &["*"])
+                .pick_file(),
+            done,
+        ),
         Pick::Run => then(dialog.set_title("Open a run").pick_folder(), done),
         Pick::DataFolder => then(dialog.set_title("Pictures to train on").pick_folder(), done),
         Pick::DataZip => then(

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use tandem_core::config::Config;
 use tandem_core::engine::Start;
 use tandem_core::engine::{self, Answer, Question};
+use tandem_core::explore::Wish;
 
+use super::explorer_state::ExplorerEvent;
 use super::history::History;
+use super::identify::Kind;
 use super::prefs::{Prefs, Tab};
 use super::sheet::{Sheet, SheetKey};
 
@@ -32,6 +35,10 @@ pub enum Event {
     Answer(Arc<Answered>),
     /// A question went to the engine.
     Asked(Box<Question>),
+    /// Something about the latent explorer.
+    Explorer(ExplorerEvent),
+    /// What a path or a name that was opened is.
+    Identified(Kind),
     /// What a source of pictures holds.
     Data(Box<DataPeek>),
     /// A source of pictures is being looked at.
@@ -146,6 +153,10 @@ pub enum Pick {
     DataFolder,
     /// A zip of pictures.
     DataZip,
+    /// A folder of any kind to open.
+    Folder,
+    /// A file of any kind to open: an autoencoder or a picture.
+    File,
 }
 
 /// A file to write where the person says.
@@ -168,6 +179,10 @@ pub enum Command {
     Engine(engine::Command),
     /// Ask the engine for pictures.
     Ask(Box<Question>),
+    /// Ask the engine about latents.
+    Explore(Box<Wish>),
+    /// Open whatever a path or a name means.
+    OpenAny(String),
     /// Go back to the last checkpoint and train on from there.
     BackToCheckpoint,
     /// Read a run and show it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tandem_core::config::Config;
 use tandem_core::engine;
 
+use super::explorer_state::{ExplorerState, OpenedModel};
 use super::figures;
 use super::history::{History, Mark, When};
 use super::message::{Answered, Closing, DataPeek, Event, Level, OpenedRun, RunCard};
@@ -189,6 +190,8 @@ pub struct AppState {
     pub closing: Closing,
     /// Preview pictures.
     pub sheets: Sheets,
+    /// The latent explorer.
+    pub explorer: ExplorerState,
 }
 
 impl AppState {
@@ -208,6 +211,12 @@ impl AppState {
         ready && self.view.is_some() && self.view == self.live.folder
     }
 
+    /// Whether an engine answers questions about latents: of the run it trains or looks at, or of an
+    /// opened autoencoder.
+    pub fn explores(&self) -> bool {
+        matches!(self.live.status, Status::Running | Status::Paused | Status::Looking)
+    }
+
     /// A preview, if it was read; an error says why it cannot be.
     pub fn sheet(&self, key: &SheetKey) -> Option<&Result<Arc<Sheet>, String>> {
         self.sheets.held.get(key)
@@ -220,7 +229,10 @@ impl AppState {
             Event::EngineStarting => {
                 self.live = Live { status: Status::Starting, ..Live::default() };
                 (self.samples, self.path, self.waiting) = (None, None, None);
+                self.explorer.begin(None);
             }
+            // A look just ends; there is nothing to save.
+            Event::EngineStopping if self.live.status == Status::Looking => {}
             Event::EngineStopping => self.live.status = Status::Stopping,
             Event::EngineClosed => self.engine_closed(),
             Event::Runs(cards) => self.cards = Some(cards),
@@ -228,6 +240,7 @@ impl AppState {
             Event::Sheet(key, sheet) => self.keep_sheet(key, sheet),
             Event::Asked(question) => self.waiting = Some(question.id),
             Event::Answer(answered) => self.answered(answered),
+            Event::Explorer(event) => self.explorer.apply(event),
             Event::Peeking(source) => self.peeking = Some(source),
             Event::Data(peek) => {
                 if self.peeking.as_deref() == Some(peek.source.as_str()) {
@@ -242,8 +255,8 @@ impl AppState {
             Event::View(path) => self.show(path),
             Event::Close(path) => self.close(&path),
             Event::Closing(closing) => self.closing = closing,
-            // Belongs to the panels, which keep what is typed.
-            Event::Picked(..) => {}
+            // These belong to the panels, which keep what is typed.
+            Event::Picked(..) | Event::Identified(_) => {}
         }
     }
 
@@ -269,6 +282,7 @@ impl AppState {
                 }
             }
             E::Preview { step, psnr, row } => {
+                self.explorer.run_has_basis();
                 if let Some(run) = self.live_run() {
                     let when = When { step, wall_s: row.wall_s, images: row.images };
                     run.history.push(when, row.values.iter().map(|(name, value)| (name.as_str(), *value)));
@@ -305,8 +319,14 @@ impl AppState {
                     (device, classes, Some(folder.clone()));
                 self.say(Level::Info, format!("loaded the models of {}, step {step}", folder.display()));
             }
-            // The answer itself comes with its pictures made ready.
-            E::Answered => {}
+            E::Exploring { model, about, device, image_px } => {
+                self.live.status = Status::Looking;
+                self.live.device = device;
+                self.say(Level::Info, format!("loaded {model}: {about}"));
+                self.explorer.begin(Some(OpenedModel { name: model, about, image_px }));
+            }
+            // Answers come with their pictures made ready.
+            E::Answered | E::Explored | E::Scattered => {}
             E::Warning(text) => self.say(Level::Warning, text),
             E::Paused => self.live.status = Status::Paused,
             E::Resumed => self.live.status = Status::Running,
@@ -354,7 +374,7 @@ impl AppState {
         } else if self.live.status == Status::Stopping {
             self.live.status = Status::Finished;
         }
-        self.waiting = None;
+        (self.waiting, self.explorer.waiting) = (None, None);
         if self.closing == Closing::Saving {
             self.closing = Closing::Now;
         }

@@ -148,26 +148,42 @@ impl StepOutcome {
     }
 }
 
+/// Called between the parts of a step, with the networks as they were before it: a person who explores
+/// a model in training need not wait for the end of a step. Whatever it does, the step's result is the
+/// same, because no part reads anything that another one left behind on the device.
+pub type Between<'a> = &'a mut dyn FnMut();
+
 /// Gradients and losses of one micro-batch; changes nothing.
 pub fn run(networks: &Networks, context: &StepContext, examples: &Examples, draws: &Draws) -> StepOutcome {
+    run_with(networks, context, examples, draws, &mut || {})
+}
+
+/// [`run`], calling `between` six times or so on its way.
+pub fn run_with(
+    networks: &Networks,
+    context: &StepContext,
+    examples: &Examples,
+    draws: &Draws,
+    between: Between,
+) -> StepOutcome {
     let mut outcome = StepOutcome::default();
     match context.method {
         Method::RepaE => {
-            autoencoder_pass(networks, context, examples, draws, &mut outcome);
-            discriminator_pass(networks, examples, &mut outcome);
-            transformer_pass(networks, context, examples, draws, &mut outcome);
+            autoencoder_pass(networks, context, (examples, draws), &mut outcome, between);
+            discriminator_pass(networks, examples, &mut outcome, between);
+            transformer_pass(networks, context, (examples, draws), &mut outcome, between);
         }
         Method::Vae => {
-            autoencoder_pass(networks, context, examples, draws, &mut outcome);
-            discriminator_pass(networks, examples, &mut outcome);
+            autoencoder_pass(networks, context, (examples, draws), &mut outcome, between);
+            discriminator_pass(networks, examples, &mut outcome, between);
         }
         Method::Naive => {
-            naive_pass(networks, context, examples, draws, &mut outcome);
-            discriminator_pass(networks, examples, &mut outcome);
+            naive_pass(networks, context, (examples, draws), &mut outcome, between);
+            discriminator_pass(networks, examples, &mut outcome, between);
         }
         Method::Repa | Method::Vanilla => {
             outcome.z = Some(frozen_latent(networks, examples, draws));
-            transformer_pass(networks, context, examples, draws, &mut outcome);
+            transformer_pass(networks, context, (examples, draws), &mut outcome, between);
         }
     }
     outcome
@@ -186,10 +202,12 @@ fn reconstruct(
     context: &StepContext,
     (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
+    between: Between,
 ) -> Reconstruction {
     let posterior: Posterior = phase("encode", || vae.encode(examples.images.clone()));
     let z = posterior.sample(draws.posterior_noise.clone());
     let recon = phase("decode", || vae.decode(z.clone()));
+    between();
     let logits = (context.weights.vae.adversarial != 0.0).then(|| {
         let (logits, seen) = phase("discriminator", || networks.discriminator.forward(recon.clone()));
         if context.counts_frozen_pass {
@@ -216,12 +234,12 @@ fn reconstruct(
 fn autoencoder_pass(
     networks: &Networks,
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
+    between: Between,
 ) {
     let mut vae = params::tracked(&networks.vae);
-    let made = reconstruct(&vae, networks, context, (examples, draws), outcome);
+    let made = reconstruct(&vae, networks, context, (examples, draws), outcome, &mut *between);
     let mut total = made.loss.total;
     drop(made.recon);
     if context.method.aligns() {
@@ -237,11 +255,13 @@ fn autoencoder_pass(
         total = total + align * context.weights.vae_align;
     }
     outcome.losses.push(("vae_loss", total.clone().without_autodiff()));
+    between();
     let [grads] = Gradients::of(total, [&mut vae]);
     outcome.vae = Some(grads);
+    between();
 }
 
-fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome) {
+fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome, between: Between) {
     let Some(recon) = outcome.recon.clone() else { return };
     let mut discriminator = params::tracked(&networks.discriminator);
     let (real, seen_real) = phase("discriminator", || discriminator.forward(examples.images.clone()));
@@ -255,6 +275,7 @@ fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut St
     ]);
     let [grads] = Gradients::of(loss, [&mut discriminator]);
     outcome.discriminator = Some(grads);
+    between();
 }
 
 /// The latent of a frozen autoencoder: from cached moments, or encoded now.
@@ -294,9 +315,9 @@ fn transformer_loss(
 fn transformer_pass(
     networks: &Networks,
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
+    between: Between,
 ) {
     let Some(z) = outcome.z.clone() else { return };
     let mut sit = params::tracked(&networks.sit);
@@ -308,29 +329,33 @@ fn transformer_pass(
         networks.sit.latent_norm.normalize_running(z)
     };
     let total = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
+    between();
     let [grads] = Gradients::of(total, [&mut sit]);
     outcome.sit = Some(grads);
+    between();
 }
 
 /// Autoencoder and transformer in one graph: no stop-gradient, no alignment pass of its own.
 fn naive_pass(
     networks: &Networks,
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
+    between: Between,
 ) {
     let mut vae = params::tracked(&networks.vae);
     let mut sit = params::tracked(&networks.sit);
-    let made = reconstruct(&vae, networks, context, (examples, draws), outcome);
+    let made = reconstruct(&vae, networks, context, (examples, draws), outcome, &mut *between);
     outcome.losses.push(("vae_loss", made.loss.total.clone().without_autodiff()));
     let (normal, seen) = networks.sit.latent_norm.normalize_batch(made.z);
     outcome.seen.latent = Some(seen);
     let sit_loss = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
     let total = made.loss.total + sit_loss;
+    between();
     let [vae_grads, sit_grads] = Gradients::of(total, [&mut vae, &mut sit]);
     outcome.vae = Some(vae_grads);
     outcome.sit = Some(sit_grads);
+    between();
 }
 
 /// Scalars on the device as one transfer to the host: the only read of a training step.
