@@ -19,7 +19,7 @@ const LEVELS: [&[&str]; 14] = [
     &["weights", "sample"],
     &["eval"],
     &["train"],
-    &["formats"],
+    &["formats", "explore"],
     &["engine"],
 ];
 

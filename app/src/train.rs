@@ -182,6 +182,12 @@ fn show(progress: &mut Progress, event: Event) {
         Event::Warning(text) => progress.say(&text),
         Event::Paused => progress.say("paused"),
         Event::Resumed => progress.say("going on"),
-        Event::Looking { .. } | Event::Answered | Event::Finished { .. } | Event::Failed(_) => {}
+        Event::Looking { .. }
+        | Event::Exploring { .. }
+        | Event::Answered
+        | Event::Explored
+        | Event::Scattered
+        | Event::Finished { .. }
+        | Event::Failed(_) => {}
     }
 }

@@ -11,6 +11,7 @@ pub mod device;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod explore;
 pub mod files;
 pub mod formats;
 pub mod hub;

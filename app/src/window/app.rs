@@ -10,15 +10,17 @@ use std::time::Instant;
 
 use egui::{Context, Ui, ViewportCommand};
 use tandem_core::engine::{self, Start};
+use tandem_core::explore::{LatentQuestion, Wish};
 
 use super::disk::{Disk, Job};
 use super::engine_link::EngineLink;
+use super::explorer_state::ExplorerEvent;
 use super::message::{Closing, Command, Event, Level};
 use super::panels::Panels;
 use super::prefs::{Look, Prefs};
 use super::sheet::SheetKey;
 use super::state::{AppState, Status};
-use super::typed::{Typed, Wish};
+use super::typed::{PathWish, Typed};
 use super::{chrome, keys, theme};
 
 /// Under which name settings are kept.
@@ -123,7 +125,8 @@ impl App {
         match event {
             Event::Chosen(wish, paths) => return self.chosen(wish, paths),
             Event::NoDialog(wish) => return self.type_path(wish),
-            Event::Shot(name, picture) => return self.ask_path(Wish::Picture(name, picture)),
+            Event::Shot(name, picture) => return self.ask_path(PathWish::Picture(name, picture)),
+            Event::Identified(kind) => return self.identified(kind),
             event => self.state.apply(event),
         }
         if closed {
@@ -215,6 +218,7 @@ impl App {
                     self.ask(Job::Load(key, px));
                 }
             }
+            Command::Explore(wish) => self.explore(*wish),
             command if self.disk.is_none() => self.asked.push(command),
             Command::Train(start) => self.train(*start),
             Command::Engine(command) => self.tell(command),
@@ -224,13 +228,14 @@ impl App {
                     self.apply(Event::Asked(question));
                 }
             }
+            Command::OpenAny(text) => self.ask(Job::Identify(text)),
             Command::BackToCheckpoint => self.back_to_checkpoint(),
             Command::Open(path) => self.ask(Job::Open(path)),
             Command::Peek(source) => {
                 self.apply(Event::Peeking(source.clone()));
                 self.ask(Job::Peek(source));
             }
-            Command::Pick(pick) => self.ask_path(Wish::Pick(pick)),
+            Command::Pick(pick) => self.ask_path(PathWish::Pick(pick)),
             Command::Export(export) => self.export(export),
             Command::Refresh => self.ask(Job::Scan(self.state.prefs.runs.clone())),
             Command::Measure => self.measure(),
@@ -273,6 +278,18 @@ impl App {
         let device = self.state.prefs.device.parse().unwrap_or_default();
         self.restart = Some(Start::Resume { folder, steps: Some(self.state.live.steps), device });
         self.tell(engine::Command::Abandon);
+    }
+
+    fn explore(&mut self, wish: Wish) {
+        let question = LatentQuestion { id: self.state.explorer.last_id + 1, wish };
+        match &self.engine {
+            Some(engine) => engine.ask_latents(question.clone()),
+            None if self.disk.is_none() => {
+                self.asked.push(Command::Explore(Box::new(question.wish.clone())));
+            }
+            None => return,
+        }
+        self.apply(Event::Explorer(ExplorerEvent::Asked(Box::new(question))));
     }
 
     fn measure(&self) {

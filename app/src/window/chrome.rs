@@ -26,7 +26,7 @@ pub fn navigation_ui(ui: &mut Ui, state: &AppState) -> Vec<Command> {
         ui.add_space(12.0);
         ui.spacing_mut().item_spacing.y = 3.0;
         for tab in Tab::ALL {
-            if tab == Tab::Training || tab == Tab::Health || tab == Tab::Log {
+            if tab == Tab::Training || tab == Tab::Explorer || tab == Tab::Health || tab == Tab::Log {
                 ui.add_space(8.0);
             }
             if item_ui(ui, tab, state) {
@@ -168,8 +168,10 @@ pub fn page_ui(ui: &mut Ui, state: &AppState, panels: &mut Panels) -> Vec<Comman
         let tab = state.prefs.tab;
         ui.horizontal(|ui| {
             ui.label(RichText::new(tab.name()).size(22.0).strong());
-            let about_runs =
-                !matches!(tab, Tab::Start | Tab::NewRun | Tab::Compare | Tab::Log | Tab::Settings);
+            let about_runs = !matches!(
+                tab,
+                Tab::Start | Tab::NewRun | Tab::Explorer | Tab::Compare | Tab::Log | Tab::Settings
+            );
             if about_runs && let Some(run) = state.run() {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     if state.open.len() > 1 {

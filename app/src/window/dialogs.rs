@@ -12,7 +12,7 @@ use rfd::{AsyncFileDialog, FileHandle};
 use tandem_core::data::decode::EXTENSIONS;
 
 use super::message::Pick;
-use super::typed::Wish;
+use super::typed::PathWish;
 
 /// Nobody puts a dialog away this fast: there was none.
 const BLINK: Duration = Duration::from_millis(700);
@@ -26,6 +26,24 @@ pub enum Outcome {
     /// The system has no dialogs.
     NoDialog,
 }
+
+/// Endings of what can be opened.
+const OPENED: [&str; 14] = [
+    "safetensors",
+    "pt",
+    "pth",
+    "ckpt",
+    "bin",
+    "zip",
+    "png",
+    "jpg",
+    "jpeg",
+    "webp",
+    "bmp",
+    "gif",
+    "tif",
+    "tiff",
+];
 
 struct Unpark(Thread);
 
@@ -58,13 +76,17 @@ fn one(future: impl Future<Output = Option<FileHandle>> + Send + 'static) -> Cho
 ///
 /// # Errors
 /// When the system refuses a thread.
-pub fn ask(wish: &Wish, done: impl FnOnce(Outcome) + Send + 'static) -> std::io::Result<()> {
+pub fn ask(wish: &PathWish, done: impl FnOnce(Outcome) + Send + 'static) -> std::io::Result<()> {
     let dialog = AsyncFileDialog::new().set_title(wish.title());
     let future = match wish {
-        Wish::Pick(Pick::Run | Pick::DataFolder) => one(dialog.pick_folder()),
-        Wish::Pick(Pick::DataZip) => one(dialog.add_filter("Zip archive", &["zip"]).pick_file()),
-        Wish::Pick(Pick::Pinned) => Box::pin(dialog.add_filter("Pictures", &EXTENSIONS).pick_files()),
-        Wish::Text(name, _) | Wish::Picture(name, _) => one(dialog.set_file_name(name).save_file()),
+        PathWish::Pick(Pick::Run | Pick::DataFolder | Pick::Folder) => one(dialog.pick_folder()),
+        PathWish::Pick(Pick::DataZip) => one(dialog.add_filter("Zip archive", &["zip"]).pick_file()),
+        PathWish::Pick(Pick::File) => one(dialog
+            .add_filter("Autoencoders and pictures", &OPENED)
+            .add_filter("All files", &["*"])
+            .pick_file()),
+        PathWish::Pick(Pick::Pinned) => Box::pin(dialog.add_filter("Pictures", &EXTENSIONS).pick_files()),
+        PathWish::Text(name, _) | PathWish::Picture(name, _) => one(dialog.set_file_name(name).save_file()),
     };
     let work = move || {
         let began = Instant::now();

@@ -6,12 +6,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use egui::{ColorImage, Context};
 use tandem_core::engine::Answer;
+use tandem_core::explore::{LatentAnswer, Scatter};
 use tandem_core::run::Rgb8;
 use tandem_core::train::preview::Preview;
 
+use super::explorer_state::ExplorerEvent;
+use super::identify::identify;
 use super::message::{Answered, Event, Level};
 use super::sheet::{Sheet, SheetKey};
-use super::{peek, runs};
+use super::{explorer_views, peek, runs};
 
 /// Pictures that may wait; a person who drags a slider wants the newest.
 const MAX_WAITING: usize = 24;
@@ -28,6 +31,12 @@ pub enum Job {
     Preview(Box<(u64, Preview)>),
     /// Make sheets of an answer.
     Answer(Box<Answer>),
+    /// Make an answer about latents ready.
+    Latents(Box<LatentAnswer>),
+    /// Make a scatter plot ready.
+    Scatter(Box<Scatter>),
+    /// Look what a path or a name means.
+    Identify(String),
     /// Read a preview from disk; pictures have this side.
     Load(SheetKey, usize),
     /// Look what a source of pictures holds.
@@ -62,7 +71,12 @@ impl Disk {
     /// Asks for a job; its outcome comes as an event.
     pub fn ask(&self, job: Job) {
         let way = match job {
-            Job::Preview(_) | Job::Answer(_) | Job::Load(..) | Job::Training(_) => &self.pictures,
+            Job::Preview(_)
+            | Job::Answer(_)
+            | Job::Latents(_)
+            | Job::Scatter(_)
+            | Job::Load(..)
+            | Job::Training(_) => &self.pictures,
             _ => &self.slow,
         };
         let _ = way.send(job);
@@ -92,6 +106,10 @@ impl Outlet {
                 Ok(run) => self.tell(Event::Opened(Box::new(run))),
                 Err(error) => self.tell(Event::Notice(Level::Error, error.to_string())),
             },
+            Job::Identify(text) => self.tell(match identify(&text) {
+                Ok(kind) => Event::Identified(kind),
+                Err(reason) => Event::Notice(Level::Error, reason),
+            }),
             Job::Peek(source) => self.tell(Event::Data(Box::new(peek::look(&source)))),
             Job::WriteText(path, text) => {
                 let written = std::fs::write(&path, text).map_err(|e| e.to_string());
@@ -109,7 +127,13 @@ impl Outlet {
                 });
                 self.tell(Event::Places(measured.collect()));
             }
-            Job::Training(_) | Job::Preview(_) | Job::Answer(_) | Job::Load(..) => {}
+            // These are the other thread's.
+            Job::Training(_)
+            | Job::Preview(_)
+            | Job::Answer(_)
+            | Job::Latents(_)
+            | Job::Scatter(_)
+            | Job::Load(..) => {}
         }
     }
 
@@ -130,6 +154,14 @@ impl Outlet {
                 Some(Job::Training(path)) => run = path,
                 Some(Job::Preview(preview)) => self.preview(&run, *preview),
                 Some(Job::Answer(answer)) => self.answer(*answer),
+                Some(Job::Latents(answer)) => {
+                    let ready = Box::new(explorer_views::ready(*answer));
+                    self.tell(Event::Explorer(ExplorerEvent::Answered(ready)));
+                }
+                Some(Job::Scatter(scatter)) => {
+                    let view = Arc::new(explorer_views::scatter_view(*scatter));
+                    self.tell(Event::Explorer(ExplorerEvent::Scatter(view)));
+                }
                 Some(Job::Load(key, px)) => {
                     wanted.push((key, px));
                     if wanted.len() > MAX_WAITING {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use egui::Context;
 use tandem_core::engine::{self, Command, Engine, Question, Roads, Start};
+use tandem_core::explore::LatentQuestion;
 
 use super::disk::{Disk, Job};
 use super::message::Event;
@@ -44,6 +45,13 @@ impl EngineLink {
     /// Tells the engine; one that has ended does not hear it.
     pub fn tell(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+
+    /// Asks about latents; an older question that waits is dropped.
+    pub fn ask_latents(&self, question: LatentQuestion) {
+        if let Some(roads) = self.roads.get() {
+            roads.latent_questions.put(question);
+        }
     }
 
     /// Asks for pictures; an older question that waits is dropped.
@@ -92,6 +100,16 @@ impl Outlet {
                 engine::Event::Answered => {
                     if let Some(answer) = engine.roads.answers.take() {
                         self.disk.ask(Job::Answer(answer));
+                    }
+                }
+                engine::Event::Explored => {
+                    if let Some(answer) = engine.roads.latent_answers.take() {
+                        self.disk.ask(Job::Latents(answer));
+                    }
+                }
+                engine::Event::Scattered => {
+                    if let Some(scatter) = engine.roads.scatter.take() {
+                        self.disk.ask(Job::Scatter(scatter));
                     }
                 }
                 engine::Event::Step { .. } => {

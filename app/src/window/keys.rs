@@ -17,7 +17,7 @@ const PAUSE: KeyboardShortcut = ctrl(Key::P);
 const SAVE: KeyboardShortcut = ctrl(Key::S);
 
 /// Every shortcut and what it does.
-pub const SHORTCUTS: [(KeyboardShortcut, &str); 13] = [
+pub const SHORTCUTS: [(KeyboardShortcut, &str); 14] = [
     (NEW, "New run"),
     (OPEN, "Open a run"),
     (PAUSE, "Pause or resume training"),
@@ -30,6 +30,7 @@ pub const SHORTCUTS: [(KeyboardShortcut, &str); 13] = [
     (ctrl(Key::Num6), "Health"),
     (ctrl(Key::Num7), "Compare"),
     (ctrl(Key::Num8), "Log"),
+    (ctrl(Key::Num9), "Explorer"),
     (ctrl(Key::Comma), "Settings"),
 ];
 

@@ -6,11 +6,15 @@
 
 pub mod app;
 mod chrome;
+pub mod colours;
 mod dialogs;
 mod disk;
 mod engine_link;
+pub mod explorer_state;
+pub mod explorer_views;
 pub mod figures;
 pub mod history;
+mod identify;
 mod keys;
 pub mod message;
 mod panels;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use tandem_core::config::Config;
 use tandem_core::engine::Start;
 use tandem_core::engine::{self, Answer, Question};
+use tandem_core::explore::Wish;
 
+use super::explorer_state::ExplorerEvent;
 use super::history::History;
+use super::identify::Kind;
 use super::prefs::{Prefs, Tab};
 use super::sheet::{Sheet, SheetKey};
-use super::typed::Wish;
+use super::typed::PathWish;
 
 /// A fact that reaches the state. Nothing else changes it.
 #[derive(Debug)]
@@ -33,16 +36,20 @@ pub enum Event {
     Answer(Arc<Answered>),
     /// A question went to the engine.
     Asked(Box<Question>),
+    /// Something about the latent explorer.
+    Explorer(ExplorerEvent),
+    /// What a path or a name that was opened is.
+    Identified(Kind),
     /// What a source of pictures holds.
     Data(Box<DataPeek>),
     /// A source of pictures is being looked at.
     Peeking(String),
     /// The person said a path.
-    Chosen(Wish, Vec<PathBuf>),
+    Chosen(PathWish, Vec<PathBuf>),
     /// A part of the window, as it was drawn, to be written under this name.
     Shot(String, Arc<egui::ColorImage>),
     /// The system showed no dialog.
-    NoDialog(Wish),
+    NoDialog(PathWish),
     /// Folders and what they hold, in bytes.
     Places(Vec<(String, PathBuf, u64)>),
     /// A line for the person.
@@ -153,6 +160,10 @@ pub enum Pick {
     DataZip,
     /// Pictures of the person's own, to be shown with each preview.
     Pinned,
+    /// A folder of any kind to open.
+    Folder,
+    /// A file of any kind to open: an autoencoder or a picture.
+    File,
 }
 
 /// A file to write where the person says.
@@ -175,6 +186,10 @@ pub enum Command {
     Engine(engine::Command),
     /// Ask the engine for pictures.
     Ask(Box<Question>),
+    /// Ask the engine about latents.
+    Explore(Box<Wish>),
+    /// Open whatever a path or a name means.
+    OpenAny(String),
     /// Go back to the last checkpoint and train on from there.
     BackToCheckpoint,
     /// Read a run and show it.

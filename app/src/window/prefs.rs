@@ -22,6 +22,8 @@ pub enum Tab {
     Reconstructions,
     /// Samples.
     Samples,
+    /// The latents of any picture.
+    Explorer,
     /// Whether training is well.
     Health,
     /// Runs side by side.
@@ -34,13 +36,14 @@ pub enum Tab {
 
 impl Tab {
     /// All panels in the order of the navigation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::NewRun,
         Self::Training,
         Self::Curves,
         Self::Reconstructions,
         Self::Samples,
+        Self::Explorer,
         Self::Health,
         Self::Compare,
         Self::Log,
@@ -56,6 +59,7 @@ impl Tab {
             Self::Curves => "Curves",
             Self::Reconstructions => "Reconstructions",
             Self::Samples => "Samples",
+            Self::Explorer => "Explorer",
             Self::Health => "Health",
             Self::Compare => "Compare",
             Self::Log => "Log",
@@ -65,7 +69,7 @@ impl Tab {
 
     /// The key that, with Ctrl, shows it.
     pub fn key(self) -> Option<egui::Key> {
-        use egui::Key::{Comma, Num1, Num2, Num3, Num4, Num5, Num6, Num7, Num8};
+        use egui::Key::{Comma, Num1, Num2, Num3, Num4, Num5, Num6, Num7, Num8, Num9};
         match self {
             Self::Start => Some(Num1),
             Self::NewRun => None,
@@ -73,6 +77,7 @@ impl Tab {
             Self::Curves => Some(Num3),
             Self::Reconstructions => Some(Num4),
             Self::Samples => Some(Num5),
+            Self::Explorer => Some(Num9),
             Self::Health => Some(Num6),
             Self::Compare => Some(Num7),
             Self::Log => Some(Num8),

@@ -12,6 +12,7 @@ use tandem_core::config::Config;
 pub use live::{Live, Status};
 pub use sheets::Sheets;
 
+use super::explorer_state::ExplorerState;
 use super::history::History;
 use super::message::{Answered, Closing, DataPeek, Event, Level, OpenedRun, RunCard};
 use super::prefs::Prefs;
@@ -98,6 +99,8 @@ pub struct AppState {
     pub closing: Closing,
     /// Preview pictures.
     pub sheets: Sheets,
+    /// The latent explorer.
+    pub explorer: ExplorerState,
 }
 
 impl AppState {
@@ -123,6 +126,12 @@ impl AppState {
         trains && self.view.is_some() && self.view == self.live.folder
     }
 
+    /// Whether an engine answers questions about latents: of the run it trains or looks at, or of an
+    /// opened autoencoder.
+    pub fn explores(&self) -> bool {
+        matches!(self.live.status, Status::Running | Status::Paused | Status::Looking)
+    }
+
     /// A preview, if it was read; an error says why it cannot be.
     pub fn sheet(&self, key: &SheetKey) -> Option<&Result<Arc<Sheet>, String>> {
         self.sheets.get(key)
@@ -135,7 +144,10 @@ impl AppState {
             Event::EngineStarting => {
                 self.live = Live { status: Status::Starting, ..Live::default() };
                 (self.samples, self.path, self.waiting) = (None, None, None);
+                self.explorer.begin(None);
             }
+            // A look just ends; there is nothing to save.
+            Event::EngineStopping if self.live.status == Status::Looking => {}
             Event::EngineStopping => self.live.status = Status::Stopping,
             Event::EngineClosed => self.engine_closed(),
             Event::Runs(cards) => self.cards = Some(cards),
@@ -143,6 +155,7 @@ impl AppState {
             Event::Sheet(key, sheet) => self.keep_sheet(key, sheet),
             Event::Asked(question) => self.waiting = Some(question.id),
             Event::Answer(answered) => self.answered(answered),
+            Event::Explorer(event) => self.explorer.apply(event),
             Event::Peeking(source) => self.peeking = Some(source),
             Event::Data(peek) => {
                 if self.peeking.as_deref() == Some(peek.source.as_str()) {
@@ -161,8 +174,8 @@ impl AppState {
             Event::View(path) => self.show(path),
             Event::Close(path) => self.close(&path),
             Event::Closing(closing) => self.closing = closing,
-            // Belongs to the panels, which keep what is typed.
-            Event::Chosen(..) | Event::Shot(..) | Event::NoDialog(_) => {}
+            // These belong to the panels, which keep what is typed.
+            Event::Chosen(..) | Event::Shot(..) | Event::NoDialog(_) | Event::Identified(_) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use super::widgets::{named, primary, question, quiet};
 
 /// What a path is wanted for.
 #[derive(Clone, Debug)]
-pub enum Wish {
+pub enum PathWish {
     /// Something to open.
     Pick(Pick),
     /// A place for text, under a proposed name.
@@ -19,13 +19,15 @@ pub enum Wish {
     Picture(String, Arc<ColorImage>),
 }
 
-impl Wish {
+impl PathWish {
     /// What a person is asked for.
     pub fn title(&self) -> &'static str {
         match self {
             Self::Pick(Pick::Run) => "Open a run",
             Self::Pick(Pick::DataFolder | Pick::DataZip) => "Pictures to train on",
             Self::Pick(Pick::Pinned) => "Pictures to pin",
+            Self::Pick(Pick::Folder) => "Open a run, an autoencoder or pictures",
+            Self::Pick(Pick::File) => "Open an autoencoder or a picture",
             Self::Text(..) | Self::Picture(..) => "Save as",
         }
     }
@@ -41,7 +43,7 @@ impl Wish {
 
 /// A path that is being typed.
 pub struct Typed {
-    wish: Wish,
+    wish: PathWish,
     text: String,
     /// Whether the field has had the focus.
     begun: bool,
@@ -50,14 +52,14 @@ pub struct Typed {
 /// What became of it.
 pub enum Done {
     /// The path.
-    Path(Wish, PathBuf),
+    Path(PathWish, PathBuf),
     /// The person changed their mind.
     Never,
 }
 
 impl Typed {
     /// For `wish`, starting in `folder`.
-    pub fn new(wish: Wish, folder: &Path) -> Self {
+    pub fn new(wish: PathWish, folder: &Path) -> Self {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
         let start = folder.join(wish.name().unwrap_or_default());
         Self { wish, text: start.display().to_string(), begun: false }

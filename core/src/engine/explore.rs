@@ -2,22 +2,13 @@
 //! how far a step moved the weights.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 
 use burn::tensor::{Device, Tensor};
 
-use super::Roads;
-use super::message::{Answer, Command, Event, Question};
-use super::opening::source_of;
-use super::session::POLL;
-use crate::data::source::Listing;
-use crate::device::{self, DeviceChoice};
-use crate::error::Result;
+use super::message::{Answer, Question};
 use crate::kernel::optimizer::global_norm;
 use crate::params::{Parameters, host, named};
 use crate::sit::Sit;
-use crate::train::Restored;
 use crate::train::preview::{draw_path, draw_samples};
 use crate::train::step::Networks;
 use crate::vae::Vae;
@@ -37,39 +28,6 @@ pub struct Models<'a> {
     pub device: &'a Device,
     /// Steps done.
     pub step: u64,
-}
-
-/// Answers questions about the newest checkpoint of the run in `folder` until told to stop.
-pub fn look(
-    folder: &Path,
-    choice: DeviceChoice,
-    commands: &Receiver<Command>,
-    events: &Sender<Event>,
-    roads: &Roads,
-) -> Result<()> {
-    let chosen = device::choose(choice)?;
-    let restored = Restored::open(folder, &chosen.device)?;
-    // Names are good to have, but the pictures need not be there any more.
-    let classes = Listing::open(&source_of(&restored.config.data.source)).map(|listing| listing.classes);
-    let _ = events.send(Event::Looking {
-        folder: folder.to_path_buf(),
-        device: format!("{}: {}", chosen.name, chosen.reason),
-        step: restored.step,
-        config: Box::new(restored.config.clone()),
-        classes: classes.unwrap_or_default(),
-    });
-    let models =
-        Models { vae: &restored.vae, sit: Some(&restored.sit), device: &chosen.device, step: restored.step };
-    loop {
-        match commands.recv_timeout(POLL) {
-            Ok(Command::Stop | Command::Abandon) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-        }
-        if let Some(question) = roads.questions.take() {
-            roads.answers.put(answer(&models, &question));
-            let _ = events.send(Event::Answered);
-        }
-    }
 }
 
 /// Answers `question`. Never fails: a question that cannot be answered comes back with its problem.

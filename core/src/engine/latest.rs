@@ -20,6 +20,11 @@ impl<T> Latest<T> {
         self.exchange(None)
     }
 
+    /// Whether a value waits to be taken.
+    pub fn holds(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn exchange(&self, new: Option<Box<T>>) -> Option<Box<T>> {
         let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *cell, new)
@@ -49,7 +54,8 @@ mod tests {
         assert!(cell.take().is_none());
         cell.put(1);
         cell.put(2);
+        assert!(other.holds());
         assert_eq!(other.take().as_deref(), Some(&2));
-        assert!(cell.take().is_none());
+        assert!(cell.take().is_none() && !cell.holds());
     }
 }

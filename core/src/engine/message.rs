@@ -38,6 +38,16 @@ pub enum Start {
         /// Where to compute.
         device: DeviceChoice,
     },
+    /// Nothing is trained: questions about the latents of any autoencoder are answered until told to
+    /// stop.
+    Explore {
+        /// A run folder, a diffusers folder, a file, or the name of a fetched model.
+        model: String,
+        /// Side to which pictures are brought; none takes one that suits the model.
+        px: Option<usize>,
+        /// Where to compute.
+        device: DeviceChoice,
+    },
 }
 
 /// What a person may ask of a running engine.
@@ -128,6 +138,17 @@ pub enum Event {
         /// Names of the classes, when the pictures are still where they were.
         classes: Vec<String>,
     },
+    /// An autoencoder without a run is loaded; questions about latents may come.
+    Exploring {
+        /// As it was asked for.
+        model: String,
+        /// What it is, in words.
+        about: String,
+        /// Device and the reason for it.
+        device: String,
+        /// Side of the pictures.
+        image_px: usize,
+    },
     /// A step was done and its values read.
     Step {
         /// Steps done.
@@ -181,6 +202,10 @@ pub enum Event {
     },
     /// An answer lies in [`Engine::answers`](super::Engine).
     Answered,
+    /// An answer about latents lies in [`Roads::latent_answers`](super::Roads).
+    Explored,
+    /// The scatter plot in [`Roads::scatter`](super::Roads) has grown.
+    Scattered,
     /// A checkpoint is on disk.
     Saved {
         /// Steps done.

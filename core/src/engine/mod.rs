@@ -3,7 +3,9 @@
 
 mod compare;
 mod explore;
+mod latents;
 mod latest;
+mod looking;
 mod message;
 mod opening;
 mod recorder;
@@ -20,6 +22,7 @@ pub use latest::Latest;
 pub use message::{Answer, Command, Event, Question, Start};
 
 use crate::error::{Error, Result};
+use crate::explore::{LatentAnswer, LatentQuestion, Scatter};
 use crate::train::preview::Preview;
 
 /// The roads on which only the newest value counts.
@@ -31,6 +34,12 @@ pub struct Roads {
     pub questions: Latest<Question>,
     /// Their answers, before [`Event::Answered`] tells of them.
     pub answers: Latest<Answer>,
+    /// Questions about latents, answered between the parts of a step.
+    pub latent_questions: Latest<LatentQuestion>,
+    /// Their answers, before [`Event::Explored`] tells of them.
+    pub latent_answers: Latest<LatentAnswer>,
+    /// The scatter plot as it grows, before [`Event::Scattered`] tells of it.
+    pub scatter: Latest<Scatter>,
 }
 
 /// A running engine.

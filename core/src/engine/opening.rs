@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::data::{DataSource, Dataset, Problem};
 use crate::device;
 use crate::error::{Error, Result};
+use crate::explore::{Desk, Gallery};
 use crate::formats::open_vae;
 use crate::memory::Memory;
 use crate::run::changes::REFIT;
@@ -45,7 +46,9 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
             (config.with_absolute_paths()?, Place::Fresh { out, name }, device)
         }
         // Taken care of before; a session always trains.
-        Start::Look { .. } => return Err(Error::Training("a look trains nothing".into())),
+        Start::Look { .. } | Start::Explore { .. } => {
+            return Err(Error::Training("a look trains nothing".into()));
+        }
         Start::Resume { folder, steps, device } => {
             let folder = RunFolder::open_for_training(&folder)?;
             let (config, checkpoint) = reopen(&folder, steps, events)?;
@@ -86,6 +89,7 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
     let mut recorder = Recorder::new(folder, step, &trainer.config, events)?;
     recorder.pinned(trainer.pinned());
     Ok(Session {
+        desk: Desk::new(Gallery::of(trainer.batches().dataset().clone())),
         recorder,
         chosen,
         kept,

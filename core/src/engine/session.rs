@@ -8,12 +8,15 @@ use serde_json::json;
 
 use super::Roads;
 use super::explore::{self, Models};
+use super::latents::{self, Outlet};
+use super::looking;
 use super::message::{Command, Event, Start};
 use super::opening::open;
 use super::recorder::Recorder;
 use crate::config::{Config, is_live};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
+use crate::explore::Desk;
 use crate::memory::Memory;
 use crate::params::num_weights;
 use crate::run::Change;
@@ -29,8 +32,14 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Opens what `start` names and trains to the end, or until told to stop.
 pub fn run(start: Start, commands: &Receiver<Command>, events: &Sender<Event>, roads: Roads) -> Result<()> {
-    if let Start::Look { folder, device } = &start {
-        return explore::look(folder, *device, commands, events, &roads);
+    match &start {
+        Start::Look { folder, device } => {
+            return looking::at_run(folder, *device, commands, (events, &roads));
+        }
+        Start::Explore { model, px, device } => {
+            return looking::at_model(model, *px, *device, commands, (events, &roads));
+        }
+        Start::New { .. } | Start::Resume { .. } => {}
     }
     let mut session = open(start, events, roads)?;
     session.announce();
@@ -69,6 +78,8 @@ pub(super) struct Session<'a> {
     pub memory: Memory,
     /// Update over weight of the last step before a preview, by network.
     pub ratios: Vec<(&'static str, f64)>,
+    /// Answers questions about latents.
+    pub desk: Desk,
 }
 
 /// What a checkpoint knows beside the trainer.
@@ -123,14 +134,15 @@ impl Session<'_> {
                     continue;
                 }
                 Err(TryRecvError::Empty) if paused => {
-                    if !self.answer() {
-                        std::thread::sleep(POLL);
+                    if !self.answer() && !self.explore(latents::AT_REST) {
+                        std::thread::sleep(latents::pause(&self.desk));
                     }
                     continue;
                 }
                 Err(TryRecvError::Empty) => {}
             }
             self.answer();
+            self.explore(latents::IN_TRAINING);
             self.one_step()?;
         }
         Ok(Ending::Done)
@@ -149,6 +161,12 @@ impl Session<'_> {
         self.recorder.tell(Event::Answered);
         self.rate.clear();
         true
+    }
+
+    /// Answers the newest question about latents and works on the scatter plot for about `budget`.
+    fn explore(&mut self, budget: Duration) -> bool {
+        let outlet = Outlet { roads: &self.roads, tell: &|event| self.recorder.tell(event) };
+        latents::serve_trainer(&mut self.desk, &outlet, &self.trainer, &self.kept, Some(budget))
     }
 
     fn obey(&mut self, command: Command, paused: &mut bool) {
@@ -251,7 +269,11 @@ impl Session<'_> {
         let previews = next == train.steps || preview.every > 0 && next.is_multiple_of(preview.every);
         // Weights are not changed in place while a copy is held, so this costs one step's copies.
         let before = previews.then(|| self.trainer.networks.clone());
-        let reports = self.trainer.step();
+        let outlet = Outlet { roads: &self.roads, tell: &|event| self.recorder.tell(event) };
+        let (desk, kept) = (&mut self.desk, &self.kept);
+        let reports = self.trainer.step_with(&mut |trainer| {
+            latents::serve_trainer(desk, &outlet, trainer, kept, None);
+        });
         self.kept.trained_s += began.elapsed().as_secs_f64();
         self.kept.images += self.per_step();
         if let Some(before) = before {

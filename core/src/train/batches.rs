@@ -169,6 +169,11 @@ impl Batches {
         all
     }
 
+    /// The teachers, in the order of `align.teacher`.
+    pub fn teachers(&self) -> impl Iterator<Item = &Teacher> {
+        self.teachers.iter().map(|(teacher, _)| teacher)
+    }
+
     /// The data set.
     pub fn dataset(&self) -> &Arc<Dataset> {
         &self.dataset

@@ -23,6 +23,8 @@ pub struct Restored {
     pub vae: Vae,
     /// The averaged transformer.
     pub sit: Sit,
+    /// What the checkpoint knows beside the networks.
+    pub state: serde_json::Value,
 }
 
 impl Restored {
@@ -60,7 +62,7 @@ impl Restored {
             let (mean, std) = sit.latent_norm.stats();
             vae.set_latent_stats(&mean, &std);
         }
-        Ok(Self { config, step: checkpoint.step, vae, sit })
+        Ok(Self { config, step: checkpoint.step, vae, sit, state: checkpoint.state.clone() })
     }
 }
 

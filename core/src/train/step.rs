@@ -166,20 +166,37 @@ impl StepOutcome {
     }
 }
 
+/// Called between the parts of a step, with the networks as they were before it: a person who explores
+/// a model in training need not wait for the end of a step. Whatever it does, the step's result is the
+/// same, because no part reads anything that another one left behind on the device.
+pub type Between<'a> = &'a mut (dyn FnMut() + Send);
+
 /// Gradients and losses of one micro-batch; changes nothing.
 pub fn run(networks: &Networks, context: &StepContext, examples: &Examples, draws: &Draws) -> StepOutcome {
+    run_with(networks, context, examples, draws, &mut || {})
+}
+
+/// [`run`], calling `between` four times or so on its way.
+pub fn run_with(
+    networks: &Networks,
+    context: &StepContext,
+    examples: &Examples,
+    draws: &Draws,
+    between: Between,
+) -> StepOutcome {
+    let both = (examples, draws);
     threads::inside(&examples.images.device(), || match context.method {
-        Method::RepaE | Method::Vae => joint_passes(networks, context, examples, draws),
+        Method::RepaE | Method::Vae => joint_passes(networks, context, both, between),
         Method::Naive => {
             let mut outcome = StepOutcome::default();
-            naive_pass(networks, context, examples, draws, &mut outcome);
-            discriminator_pass(networks, examples, &mut outcome);
+            naive_pass(networks, context, both, &mut outcome, between);
+            discriminator_pass(networks, examples, &mut outcome, between);
             outcome
         }
         Method::Repa | Method::Vanilla => {
             let z = Some(frozen_latent(networks, examples, draws));
             let mut outcome = StepOutcome { z, ..StepOutcome::default() };
-            transformer_pass(networks, context, examples, draws, &mut outcome);
+            transformer_pass(networks, context, both, &mut outcome, between);
             outcome
         }
     })
@@ -190,24 +207,29 @@ pub fn run(networks: &Networks, context: &StepContext, examples: &Examples, draw
 fn joint_passes(
     networks: &Networks,
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
+    between: Between,
 ) -> StepOutcome {
     let mut vae = params::tracked(&networks.vae);
     let made = reconstruct(&vae, examples, draws);
+    between();
     let (mut first, mut others) = (StepOutcome::default(), StepOutcome::default());
     others.z = Some(made.z.clone().without_autodiff());
     others.recon = Some(made.recon.clone().without_autodiff());
     threads::both(
         &examples.images.device(),
-        || autoencoder_pass((networks, &mut vae), context, (examples, draws), made, &mut first),
         || {
-            discriminator_pass(networks, examples, &mut others);
+            let vae = (networks, &mut vae);
+            autoencoder_pass(vae, context, (examples, draws), made, &mut first, &mut *between);
+        },
+        || {
+            discriminator_pass(networks, examples, &mut others, &mut || {});
             if context.method == Method::RepaE {
-                transformer_pass(networks, context, examples, draws, &mut others);
+                transformer_pass(networks, context, (examples, draws), &mut others, &mut || {});
             }
         },
     );
+    between();
     first.followed_by(others)
 }
 
@@ -262,6 +284,7 @@ fn autoencoder_pass(
     (examples, draws): (&Examples, &Draws),
     made: Reconstruction,
     outcome: &mut StepOutcome,
+    between: Between,
 ) {
     let mut total = reconstruction_loss(&made, networks, context, examples, outcome);
     let z = made.z;
@@ -279,11 +302,13 @@ fn autoencoder_pass(
         total = total + align * context.weights.vae_align;
     }
     outcome.losses.push(("vae_loss", total.clone().without_autodiff()));
+    between();
     let [grads] = Gradients::of(total, [vae]);
     outcome.vae = Some(grads);
+    between();
 }
 
-fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome) {
+fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut StepOutcome, between: Between) {
     let Some(recon) = outcome.recon.clone() else { return };
     let mut discriminator = params::tracked(&networks.discriminator);
     let (real, seen_real) = phase("discriminator", || discriminator.forward(examples.images.clone()));
@@ -297,6 +322,7 @@ fn discriminator_pass(networks: &Networks, examples: &Examples, outcome: &mut St
     ]);
     let [grads] = Gradients::of(loss, [&mut discriminator]);
     outcome.discriminator = Some(grads);
+    between();
 }
 
 /// The latent of a frozen autoencoder: from cached moments, or encoded now.
@@ -336,9 +362,9 @@ fn transformer_loss(
 fn transformer_pass(
     networks: &Networks,
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
+    between: Between,
 ) {
     let Some(z) = outcome.z.clone() else { return };
     let mut sit = params::tracked(&networks.sit);
@@ -350,21 +376,24 @@ fn transformer_pass(
         networks.sit.latent_norm.normalize_running(z)
     };
     let total = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
+    between();
     let [grads] = Gradients::of(total, [&mut sit]);
     outcome.sit = Some(grads);
+    between();
 }
 
 /// Autoencoder and transformer in one graph: no stop-gradient, no alignment pass of its own.
 fn naive_pass(
     networks: &Networks,
     context: &StepContext,
-    examples: &Examples,
-    draws: &Draws,
+    (examples, draws): (&Examples, &Draws),
     outcome: &mut StepOutcome,
+    between: Between,
 ) {
     let mut vae = params::tracked(&networks.vae);
     let mut sit = params::tracked(&networks.sit);
     let made = reconstruct(&vae, examples, draws);
+    between();
     outcome.z = Some(made.z.clone().without_autodiff());
     outcome.recon = Some(made.recon.clone().without_autodiff());
     let vae_loss = reconstruction_loss(&made, networks, context, examples, outcome);
@@ -373,9 +402,11 @@ fn naive_pass(
     outcome.seen.latent = Some(seen);
     let sit_loss = phase("SiT", || transformer_loss(&sit, normal, context, (examples, draws), outcome));
     let total = vae_loss + sit_loss;
+    between();
     let [vae_grads, sit_grads] = Gradients::of(total, [&mut vae, &mut sit]);
     outcome.vae = Some(vae_grads);
     outcome.sit = Some(sit_grads);
+    between();
 }
 
 /// Scalars on the device as one transfer to the host: the only read of a training step.

@@ -219,6 +219,15 @@ impl Trainer {
     /// # Errors
     /// When pictures cannot be read, or after three non-finite steps in a row.
     pub fn step(&mut self) -> Result<Vec<StepReport>> {
+        self.step_with(&mut |_| {})
+    }
+
+    /// [`step`](Self::step), calling `between` with the trainer as it was before the step, between the
+    /// step's parts. The result is the same.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_with(&mut self, between: &mut (dyn FnMut(&Self) + Send)) -> Result<Vec<StepReport>> {
         let micro = self.config.train.accumulate;
         let mut outcome = StepOutcome::default();
         for m in 0..micro {
@@ -228,7 +237,10 @@ impl Trainer {
                 let draws = self.draws(self.step * micro as u64 + m as u64, examples.labels.len());
                 Ok::<_, Error>((examples, draws))
             })?;
-            let part = step::run(&self.networks, &self.context, &examples, &draws);
+            let before: &Self = self;
+            let mut between = || between(before);
+            between();
+            let part = step::run_with(&before.networks, &before.context, &examples, &draws, &mut between);
             if m == 0 { outcome = part } else { outcome.add(part) }
         }
         outcome.average(micro);

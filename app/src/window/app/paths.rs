@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tandem_core::data::decode::is_picture_name;
-use tandem_core::engine;
+use tandem_core::engine::{self, Start};
 
 use super::super::dialogs::{self, Outcome};
 use super::super::disk::Job;
+use super::super::identify::{Kind, is_weights_name};
 use super::super::message::{Command, Event, Export, Level, Pick};
 use super::super::prefs::Tab;
-use super::super::typed::{Done, Typed, Wish};
+use super::super::typed::{Done, PathWish, Typed};
 use super::App;
+
+/// Whether what was dropped on `tab` is for the explorer: anything while it is shown, weights always.
+fn explorer_takes(path: &Path, tab: Tab) -> bool {
+    tab == Tab::Explorer || is_weights_name(path) || path.join("model_index.json").is_file()
+}
 
 impl App {
     /// Files that were dropped on the window.
@@ -25,6 +31,9 @@ impl App {
         if self.state.prefs.tab == Tab::Reconstructions && pictures {
             return self.pin(dropped);
         }
+        if explorer_takes(&path, self.state.prefs.tab) {
+            return commands.push(Command::OpenAny(path.display().to_string()));
+        }
         // A run folder is opened; anything else is taken for pictures.
         if path.join("config.toml").is_file() {
             commands.extend([Command::Open(path), Command::Go(Tab::Training)]);
@@ -35,7 +44,7 @@ impl App {
     }
 
     /// Lets the person say a path, with the system's dialog.
-    pub(super) fn ask_path(&mut self, wish: Wish) {
+    pub(super) fn ask_path(&mut self, wish: PathWish) {
         let (outbox, ctx, theirs) = (self.outbox.clone(), self.ctx.clone(), wish.clone());
         let done = move |outcome: Outcome| {
             let event = match outcome {
@@ -52,9 +61,9 @@ impl App {
     }
 
     /// Lets the person type a path.
-    pub(super) fn type_path(&mut self, wish: Wish) {
+    pub(super) fn type_path(&mut self, wish: PathWish) {
         let folder = match &wish {
-            Wish::Pick(Pick::Run) => self.state.prefs.runs.clone(),
+            PathWish::Pick(Pick::Run) => self.state.prefs.runs.clone(),
             _ => std::env::current_dir().unwrap_or_default(),
         };
         self.typed = Some(Typed::new(wish, &folder));
@@ -73,13 +82,13 @@ impl App {
     }
 
     /// A path was said for `wish`.
-    pub(super) fn chosen(&mut self, wish: Wish, paths: Vec<PathBuf>) {
+    pub(super) fn chosen(&mut self, wish: PathWish, paths: Vec<PathBuf>) {
         let Some(path) = paths.first().cloned() else { return };
         match wish {
-            Wish::Pick(Pick::Pinned) => self.pin(paths),
-            Wish::Pick(pick) => self.picked(pick, path),
-            Wish::Text(_, text) => self.ask(Job::WriteText(path, text)),
-            Wish::Picture(_, picture) => self.ask(Job::WritePicture(path, picture)),
+            PathWish::Pick(Pick::Pinned) => self.pin(paths),
+            PathWish::Pick(pick) => self.picked(pick, path),
+            PathWish::Text(_, text) => self.ask(Job::WriteText(path, text)),
+            PathWish::Picture(_, picture) => self.ask(Job::WritePicture(path, picture)),
         }
     }
 
@@ -92,21 +101,42 @@ impl App {
         self.apply(Event::Notice(Level::Warning, line.into()));
     }
 
-    fn picked(&mut self, pick: Pick, path: PathBuf) {
+    pub(super) fn picked(&mut self, pick: Pick, path: PathBuf) {
         match pick {
             Pick::Run => {
                 self.carry_out(Command::Open(path));
                 self.change(|prefs| prefs.tab = Tab::Training);
             }
+            Pick::Folder | Pick::File => self.carry_out(Command::OpenAny(path.display().to_string())),
             Pick::DataFolder | Pick::DataZip => self.panels.use_source(path.display().to_string()),
             Pick::Pinned => self.pin(vec![path]),
+        }
+    }
+
+    /// Opens what a person named, now that it is known what it is.
+    pub(super) fn identified(&mut self, kind: Kind) {
+        match kind {
+            Kind::Run(path) => self.picked(Pick::Run, path),
+            Kind::Set(source) => {
+                self.panels.use_source(source);
+                self.change(|prefs| prefs.tab = Tab::NewRun);
+            }
+            Kind::Picture(path) => {
+                self.panels.explore_picture(path);
+                self.change(|prefs| prefs.tab = Tab::Explorer);
+            }
+            Kind::Model(model) => {
+                let device = self.state.prefs.device.parse().unwrap_or_default();
+                self.carry_out(Command::Train(Box::new(Start::Explore { model, px: None, device })));
+                self.change(|prefs| prefs.tab = Tab::Explorer);
+            }
         }
     }
 
     /// Writes a file where the person says.
     pub(super) fn export(&mut self, export: Export) {
         match export {
-            Export::Text(name, text) => self.ask_path(Wish::Text(name, text)),
+            Export::Text(name, text) => self.ask_path(PathWish::Text(name, text)),
             Export::Shot(name, rect) => {
                 let (outbox, ctx) = (self.outbox.clone(), self.ctx.clone());
                 let scale = ctx.pixels_per_point();

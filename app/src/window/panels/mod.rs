@@ -3,6 +3,7 @@
 
 mod compare;
 mod curves;
+mod explorer;
 mod health;
 mod log;
 mod new_run;
@@ -11,6 +12,8 @@ mod samples;
 mod settings;
 mod start;
 mod training;
+
+use std::path::PathBuf;
 
 use egui::{ScrollArea, Ui};
 
@@ -27,6 +30,7 @@ pub struct Panels {
     curves: curves::CurvesPanel,
     reconstructions: reconstructions::ReconstructionsPanel,
     samples: samples::SamplesPanel,
+    explorer: explorer::ExplorerPanel,
     health: health::HealthPanel,
     compare: compare::ComparePanel,
     log: log::LogPanel,
@@ -51,6 +55,7 @@ impl Panels {
                 Tab::Curves => self.curves.ui(ui, state),
                 Tab::Reconstructions => self.reconstructions.ui(ui, state),
                 Tab::Samples => self.samples.ui(ui, state),
+                Tab::Explorer => self.explorer.ui(ui, state),
                 Tab::Health => self.health.ui(ui, state),
                 Tab::Compare => self.compare.ui(ui, state),
                 Tab::Log => Vec::new(),
@@ -58,6 +63,11 @@ impl Panels {
             }
         });
         inner.inner
+    }
+
+    /// A picture was dropped on the explorer or picked for it.
+    pub fn explore_picture(&mut self, path: PathBuf) {
+        self.explorer.use_picture(path);
     }
 
     /// A source of pictures was dropped on the window or picked in a dialog.

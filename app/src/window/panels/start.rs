@@ -1,5 +1,6 @@
 //! The first page: one button that trains, and the runs there are.
 
+use egui::containers::menu::MenuButton;
 use egui::{Button, RichText, Sense, Ui, Vec2};
 use tandem_core::config::Config;
 use tandem_core::engine::Start;
@@ -85,13 +86,8 @@ impl StartPanel {
                 if ui.add(Button::new("New run…").min_size(Vec2::new(110.0, 46.0))).clicked() {
                     commands.push(Command::Go(Tab::NewRun));
                 }
-                if ui
-                    .add(Button::new("Open…").min_size(Vec2::new(90.0, 46.0)))
-                    .on_hover_text("Open a run folder")
-                    .clicked()
-                {
-                    commands.push(Command::Pick(Pick::Run));
-                }
+                let open = Button::new("Open…").min_size(Vec2::new(90.0, 46.0));
+                MenuButton::from_button(open).ui(ui, |ui| open_ui(ui, commands));
             });
             ui.add_space(4.0);
             quiet(
@@ -198,5 +194,21 @@ fn age(seconds: f64) -> String {
         s if s < 5400.0 => format!("{:.0} minutes ago", s / 60.0),
         s if s < 172_800.0 => format!("{:.0} hours ago", s / 3600.0),
         s => format!("{:.0} days ago", s / 86_400.0),
+    }
+}
+
+/// What can be opened.
+fn open_ui(ui: &mut Ui, commands: &mut Vec<Command>) {
+    let kinds = [
+        ("Folder…", "A run, an autoencoder as diffusers saves it, or pictures", Pick::Folder),
+        ("File…", "An autoencoder (.safetensors, .pt) or a picture", Pick::File),
+    ];
+    for (name, words, pick) in kinds {
+        if ui.button(name).on_hover_text(words).clicked() {
+            commands.push(Command::Pick(pick));
+        }
+    }
+    if ui.button("By name…").on_hover_text("The name of a fetched model, or a path").clicked() {
+        commands.push(Command::Go(Tab::Explorer));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tandem_core::config::Config;
 use tandem_core::engine;
 
+use super::super::explorer_state::OpenedModel;
 use super::super::figures;
 use super::super::history::{Mark, When};
 use super::super::message::{Closing, Level};
@@ -92,6 +93,7 @@ impl AppState {
                 }
             }
             E::Preview { step, psnr, row } => {
+                self.explorer.run_has_basis();
                 if let Some(run) = self.live_run() {
                     let when = When { step, wall_s: row.wall_s, images: row.images };
                     run.history.push(when, row.values.iter().map(|(name, value)| (name.as_str(), *value)));
@@ -134,8 +136,14 @@ impl AppState {
                     (device, classes, Some(folder.clone()));
                 self.say(Level::Info, format!("loaded the models of {}, step {step}", folder.display()));
             }
-            // The answer itself comes with its pictures made ready.
-            E::Answered => {}
+            E::Exploring { model, about, device, image_px } => {
+                self.live.status = Status::Looking;
+                self.live.device = device;
+                self.say(Level::Info, format!("loaded {model}: {about}"));
+                self.explorer.begin(Some(OpenedModel { name: model, about, image_px }));
+            }
+            // Answers come with their pictures made ready.
+            E::Answered | E::Explored | E::Scattered => {}
             E::Warning(text) => self.say(Level::Warning, text),
             E::Paused => self.live.status = Status::Paused,
             E::Resumed => self.live.status = Status::Running,
@@ -184,7 +192,7 @@ impl AppState {
         } else if self.live.status == Status::Stopping {
             self.live.status = Status::Finished;
         }
-        self.waiting = None;
+        (self.waiting, self.explorer.waiting) = (None, None);
         if self.closing == Closing::Saving {
             self.closing = Closing::Now;
         }
