@@ -273,7 +273,7 @@ fn a_line_around_points_picks_them() {
     let mut window = at_tool(tools().into_iter().nth(5).unwrap().1, "Scatter", false);
     let rect = window.get_by_role(Role::Canvas).rect();
     // The left half holds the heap of class 0, and parts of two others.
-    let corners = [(0.01, 0.01), (0.3, 0.01), (0.3, 0.99), (0.01, 0.99)];
+    let corners = [(0.01, 0.01), (0.43, 0.01), (0.43, 0.99), (0.01, 0.99)];
     let at = |(x, y): (f32, f32)| rect.min + Vec2::new(x, y) * rect.size();
     window.drag_at(at(corners[0]));
     window.run();
@@ -284,11 +284,9 @@ fn a_line_around_points_picks_them() {
     window.drop_at(at(corners[3]));
     window.run();
     assert_eq!(window.query_all_by_label_contains(" picked").count(), 1);
-    let label = window.get_by_label_contains("● activities");
-    assert!(
-        format!("{label:?}").contains("activities 4") || format!("{label:?}").contains("activities 5"),
-        "{label:?}"
-    );
+    let of_class = window.query_all_by_label_contains("activities 4").count()
+        + window.query_all_by_label_contains("activities 50").count();
+    assert!(of_class >= 1, "most of the heap of class 0 lies there");
 }
 
 #[test]

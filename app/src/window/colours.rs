@@ -40,7 +40,7 @@ pub fn colour([r, g, b]: [u8; 3]) -> Color32 {
 pub fn of_class(index: usize, dark: bool) -> Color32 {
     let hue = (0.47 + index as f32 * 0.618_034).fract();
     let ring = (index / 8 % 3) as f32;
-    let (saturation, value) = if dark { (0.62 - 0.12 * ring, 0.95) } else { (0.85 - 0.15 * ring, 0.68) };
+    let (saturation, value) = if dark { (0.86 - 0.18 * ring, 0.95) } else { (0.85 - 0.15 * ring, 0.68) };
     egui::ecolor::Hsva::new(hue, saturation, value, 1.0).into()
 }
 

@@ -7,7 +7,7 @@ use egui::{
 use tandem_core::explore::{Blend, Edit, PictureRef, Wish};
 
 use super::slots::LETTERS;
-use super::{Sight, waiting_ui};
+use super::{Sight, side_of, waiting_ui};
 use crate::explorer_state::ExplorerState;
 use crate::figures;
 use crate::theme::palette;
@@ -47,7 +47,7 @@ impl BlendTool {
         if !self.four {
             self.at[1] = 0.0;
         }
-        let side = ((ui.available_width() - 40.0) / 2.0).clamp(180.0, 300.0);
+        let side = side_of(ui, 2, 0.0, 90.0);
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
                 self.pad_ui(ui, explorer, &corners, side, textures);

@@ -40,9 +40,11 @@ impl ChannelsTool {
 }
 
 /// Original and reconstruction, with how close they are.
-pub fn pictures_ui(ui: &mut Ui, study: &StudyView, textures: &mut Textures) {
+fn pictures_ui(ui: &mut Ui, study: &StudyView, textures: &mut Textures) {
     let texture = textures.of(ui.ctx(), &study.pictures);
-    let side = Vec2::splat(150.0);
+    let height = ui.clip_rect().bottom() - ui.cursor().top() - 90.0;
+    let side = Vec2::splat((height / 2.0).clamp(96.0, 180.0));
+    ui.spacing_mut().item_spacing.y = 4.0;
     for (column, name) in ["Original", "Reconstruction"].into_iter().enumerate() {
         quiet(ui, name);
         cell_ui(ui, texture, study.pictures.uv(column, 0), side, name, Sense::hover());
@@ -54,9 +56,16 @@ fn maps_ui(ui: &mut Ui, maps: &ChannelMaps, [_, h, w]: [usize; 3], textures: &mu
     let p = palette(ui.visuals());
     let texture = textures.of(ui.ctx(), &maps.sheet);
     let count = maps.ranges.len();
-    let in_row = if count <= 4 { 2 } else { 4 };
-    let room = ui.available_width() / in_row as f32 - 14.0;
-    let side = room.clamp(56.0, if count <= 4 { 150.0 } else { 112.0 });
+    let fit = (ui.available_width() / 164.0) as usize;
+    let in_row = match count {
+        0..=4 if fit < 4 => 2,
+        0..=4 => 4,
+        _ => fit.clamp(4, 8),
+    };
+    let rows = count.div_ceil(in_row).min(3) as f32;
+    let height = (ui.clip_rect().bottom() - ui.cursor().top() - 14.0) / rows - 30.0;
+    let room = (ui.available_width() / in_row as f32 - 14.0).min(height);
+    let side = room.clamp(56.0, if count <= 4 { 180.0 } else { 112.0 });
     egui::Grid::new("channels").spacing(Vec2::new(14.0, 10.0)).show(ui, |ui| {
         for (channel, (low, high)) in maps.ranges.iter().enumerate() {
             ui.vertical(|ui| {

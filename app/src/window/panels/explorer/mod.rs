@@ -106,19 +106,18 @@ impl ExplorerPanel {
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, state: &AppState) -> Vec<Command> {
         let mut commands = Vec::new();
+        let ready = state.explores();
         card(ui, |ui| {
             ui.set_width(ui.available_width());
             self.source.ui(ui, state, &mut commands);
+            if ready {
+                self.slots.ui(ui, state, &mut self.textures, &mut commands);
+            }
         });
-        if !state.explores() {
+        if !ready {
             unready_ui(ui, state);
             return commands;
         }
-        ui.add_space(10.0);
-        card(ui, |ui| {
-            ui.set_width(ui.available_width());
-            self.slots.ui(ui, state, &mut self.textures, &mut commands);
-        });
         ui.add_space(10.0);
         let sight = Sight {
             state,
@@ -207,6 +206,14 @@ fn unready_ui(ui: &mut Ui, state: &AppState) {
              fetched model. While a run trains, its newest weights answer.",
         ),
     }
+}
+
+/// The side of pictures of which `count` stand side by side, besides `beside` points: as large as the
+/// width and what is left of the height allow, `beneath` points less.
+fn side_of(ui: &Ui, count: usize, beside: f32, beneath: f32) -> f32 {
+    let width = (ui.available_width() - beside) / count as f32 - 12.0;
+    let height = ui.clip_rect().bottom() - ui.cursor().top() - beneath;
+    width.min(height).clamp(120.0, 320.0)
 }
 
 /// A line of what is being waited for.

@@ -4,7 +4,7 @@ use egui::{Button, Grid, Sense, Slider, Ui, Vec2};
 use tandem_core::explore::{BasisChoice, Direction, Edit, Wish};
 
 use super::region::Region;
-use super::{Sight, waiting_ui};
+use super::{Sight, side_of, waiting_ui};
 use crate::figures;
 use crate::message::Command;
 use crate::widgets::{Textures, cell_ui, choice_ui, quiet};
@@ -42,7 +42,7 @@ impl PushTool {
             BasisChoice::Fitted => explorer.fitted.as_ref(),
         };
         self.amounts.resize(known.map_or(channels.min(FEW), Vec::len), 0.0);
-        let side = ((ui.available_width() - 300.0) / 2.0).clamp(140.0, 230.0);
+        let side = side_of(ui, 2, 290.0, 80.0);
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
                 quiet(ui, "Where");

@@ -66,11 +66,12 @@ impl ScatterTool {
         }
         self.keep_to(view);
         let mut put = None;
-        let side = (ui.available_width() - 300.0).clamp(260.0, 560.0);
+        let height = ui.clip_rect().bottom() - ui.cursor().top() - 40.0;
+        let size = Vec2::new((ui.available_width() - 300.0).clamp(260.0, 860.0), height.clamp(220.0, 620.0));
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
                 let texture = self.textures.of(ui.ctx(), &view.atlas);
-                let shown = self.plot.ui(ui, view, (texture, classes), &self.picked, side);
+                let shown = self.plot.ui(ui, view, (texture, classes), &self.picked, size);
                 if let Some(picked) = shown.picked {
                     (self.at, self.picked) = (picked.first().copied(), picked);
                 }
@@ -203,10 +204,12 @@ impl ScatterTool {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::new(10.0, 2.0);
             for (label, count) in listed.iter().take(12) {
-                let text = RichText::new(format!("● {} {count}", name(*label)))
-                    .small()
-                    .color(of_class(*label, dark));
-                ui.label(text);
+                ui.horizontal(|ui| {
+                    ui.spacing_mut().item_spacing.x = 5.0;
+                    let (rect, _) = ui.allocate_exact_size(Vec2::splat(9.0), Sense::hover());
+                    ui.painter().circle_filled(rect.center(), 4.0, of_class(*label, dark));
+                    ui.label(RichText::new(format!("{} {count}", name(*label))).small());
+                });
             }
             if listed.len() > 12 {
                 quiet(ui, format!("and {} more", listed.len() - 12));

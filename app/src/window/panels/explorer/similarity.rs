@@ -6,7 +6,7 @@ use egui::{
 };
 use tandem_core::explore::{TokenFeatures, Wish};
 
-use super::{Sight, grid, waiting_ui};
+use super::{Sight, grid, side_of, waiting_ui};
 use crate::colours::{colour, one_sided};
 use crate::explorer_views::StudyView;
 use crate::theme::palette;
@@ -52,7 +52,7 @@ impl SimilarityTool {
         self.update(study, token);
         let texture = textures.of(ui.ctx(), &study.pictures);
         let count = study.spaces.len() + 1;
-        let side = ((ui.available_width() + 12.0) / count as f32 - 12.0).clamp(110.0, 210.0);
+        let side = side_of(ui, count, 0.0, 70.0);
         let mut wanted = None;
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::new(12.0, 10.0);

@@ -16,7 +16,7 @@ use crate::widgets::{Textures, choice_ui, quiet};
 pub const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 
 /// Side of a small picture.
-const SIDE: f32 = 66.0;
+const SIDE: f32 = 64.0;
 
 /// Which pictures are where.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use crate::figures;
 use crate::message::{Command, Pick};
 use crate::state::{AppState, Status};
 use crate::theme::palette;
-use crate::widgets::{primary, quiet};
+use crate::widgets::{named, primary, quiet};
 
 /// Sides to which pictures can be brought for an autoencoder without a run.
 const SIDES: [usize; 5] = [32, 64, 128, 256, 512];
@@ -23,12 +23,11 @@ impl Source {
     pub fn ui(&mut self, ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         ui.horizontal_wrapped(|ui| {
             model_ui(ui, state, commands);
-        });
-        ui.horizontal_wrapped(|ui| {
+            ui.separator();
             let edit = TextEdit::singleline(&mut self.text)
                 .hint_text("Path, or name of a fetched model")
-                .desired_width((ui.available_width() - 300.0).clamp(160.0, 360.0));
-            let typed = ui.name_inputs("Path or name of what to open", |ui| ui.add(edit));
+                .desired_width((ui.available_width() - 260.0).clamp(150.0, 300.0));
+            let typed = named(ui.add(edit), "Path or name of what to open");
             let entered = typed.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let full = !self.text.trim().is_empty();
             let clicked = ui.add_enabled(full, egui::Button::new("Open")).clicked();

@@ -5,7 +5,7 @@ use tandem_core::explore::{Edit, PictureRef, Wish};
 
 use super::region::Region;
 use super::slots::LETTERS;
-use super::{Sight, waiting_ui};
+use super::{Sight, side_of, waiting_ui};
 use crate::figures;
 use crate::widgets::{Textures, cell_ui, quiet};
 
@@ -40,7 +40,7 @@ impl SwapTool {
             return None;
         };
         let [_, h, w] = about.latent;
-        let side = ((ui.available_width() - 40.0) / 3.0).clamp(140.0, 230.0);
+        let side = side_of(ui, 3, 0.0, 80.0);
         ui.horizontal_top(|ui| {
             let mut shown = |ui: &mut Ui, picture: &PictureRef| {
                 let thumb = explorer.thumbs.get(picture)?.as_ref().ok()?;

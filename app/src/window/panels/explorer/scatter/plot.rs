@@ -32,18 +32,18 @@ pub struct Shown {
 }
 
 impl Plot {
-    /// Draws the points in a square.
+    /// Draws the points in a place of `size`.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
         view: &ScatterView,
         (atlas, classes): (TextureId, &[String]),
         picked: &[usize],
-        side: f32,
+        size: Vec2,
     ) -> Shown {
         let p = palette(ui.visuals());
         let dark = ui.visuals().dark_mode;
-        let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click_and_drag());
+        let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
         let count = view.scatter.points.len();
         response
             .widget_info(|| WidgetInfo::labeled(Role::Canvas, true, format!("Latents of {count} pictures")));
@@ -109,10 +109,10 @@ impl Plot {
 
 /// Where a point lies: both axes have the same scale, so that distances are true.
 fn place(point: [f32; 2], (low, high): ([f32; 2], [f32; 2]), rect: Rect) -> Pos2 {
-    let span = (high[0] - low[0]).max(high[1] - low[1]).max(f32::MIN_POSITIVE);
     let inner = rect.shrink(12.0);
+    let span = [0, 1].map(|axis| (high[axis] - low[axis]).max(f32::MIN_POSITIVE));
     let middle = [0, 1].map(|axis| (low[axis] + high[axis]) / 2.0);
-    let scale = inner.width().min(inner.height()) / span;
+    let scale = (inner.width() / span[0]).min(inner.height() / span[1]).min(f32::MAX);
     Pos2::new(
         inner.center().x + (point[0] - middle[0]) * scale,
         inner.center().y - (point[1] - middle[1]) * scale,
