@@ -8,10 +8,12 @@ use super::super::parallel::{each, with_scratch};
 use super::super::pool;
 use super::super::simd::Set;
 use super::correlate::Correlation;
-use super::patches::{Chunk, GROUP, Gather, SIDE};
+use super::patches::{Chunk, GROUP, Gather};
 use super::toom;
 use super::wide::{POSITIONS, load, store, windows};
 
+/// Outputs of a tile along each axis.
+const SIDE: usize = 4;
 /// Channels of a task.
 const CHANNELS: usize = 4;
 
