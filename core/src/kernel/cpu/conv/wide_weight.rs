@@ -1,5 +1,6 @@
 //! The weight gradient of a [`wide`](super::wide) convolution: with `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` it is
 //! `dg = Gᵀ [ Σ (A dY Aᵀ) ⊙ (Bᵀ d B) ] G`, the sum over tiles: 36 matrix products once more.
+#![allow(clippy::needless_range_loop, reason = "rows and columns of a tile are plainest as indices")]
 
 use pulp::{Simd, WithSimd};
 
