@@ -9,6 +9,7 @@
 
 use burn::tensor::Device;
 
+use super::cpu::pool;
 use super::profile;
 
 /// Whether work on `device` may move to other threads.
@@ -16,8 +17,9 @@ fn may_move(device: &Device) -> bool {
     super::op::is_host(device) && !profile::is_recording()
 }
 
-/// Runs `work` on `device`, on one of the kernels' threads where that is allowed.
+/// Runs `work`, which is done again and again, on `device`: on one of the kernels' threads where that is allowed.
 pub fn inside<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
+    let _kept = pool::repeats();
     if may_move(device) { rayon::scope(|_| work()) } else { work() }
 }
 

@@ -2,17 +2,21 @@
 //! that a kernel is about to fill was a twentieth of its time, on one thread.
 //!
 //! [`take`] lends a buffer of exactly the wanted length, holding anything; whoever drops the tensor that it became
-//! gives it back. What no output asked for during [`AGE`] of them goes back to the allocator.
+//! gives it back. Buffers are kept only while work [`repeats`]: elsewhere many lengths come once each. What no
+//! output asked for during [`AGE`] of them goes back to the allocator.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Shorter buffers cost nothing to clear.
 const SHORTEST: usize = 4096;
 /// Outputs after which an unused buffer is let go: several steps of the largest preset.
-const AGE: u64 = 16 * 1024;
+const AGE: u64 = 8 * 1024;
 /// Outputs between two looks for old buffers.
 const SWEEP: u64 = 512;
+/// Values kept at most: 1 GiB.
+const MOST: usize = 256 << 20;
 
 #[derive(Default)]
 struct Pool {
@@ -20,6 +24,8 @@ struct Pool {
     idle: HashMap<usize, Vec<(u64, Vec<f32>)>>,
     /// Outputs so far.
     clock: u64,
+    /// Values in all idle buffers.
+    values: usize,
 }
 
 static POOL: Mutex<Option<Pool>> = Mutex::new(None);
@@ -33,16 +39,46 @@ impl Pool {
         self.clock += 1;
         if self.clock.is_multiple_of(SWEEP) {
             let oldest = self.clock.saturating_sub(AGE);
-            self.idle.retain(|_, buffers| {
+            let values = &mut self.values;
+            self.idle.retain(|len, buffers| {
+                let before = buffers.len();
                 buffers.retain(|(since, _)| *since >= oldest);
+                *values -= (before - buffers.len()) * len;
                 !buffers.is_empty()
             });
         }
-        self.idle.get_mut(&len)?.pop().map(|(_, buffer)| buffer)
+        let (_, buffer) = self.idle.get_mut(&len)?.pop()?;
+        self.values -= len;
+        Some(buffer)
     }
 
-    fn give(&mut self, buffer: Vec<f32>) {
+    /// Keeps `buffer`, or gives it back where that would be too much.
+    fn give(&mut self, buffer: Vec<f32>) -> Option<Vec<f32>> {
+        if self.values + buffer.len() > MOST {
+            return Some(buffer);
+        }
+        self.values += buffer.len();
         self.idle.entry(buffer.len()).or_default().push((self.clock, buffer));
+        None
+    }
+}
+
+/// Stretches of repeating work that run.
+static REPEATING: AtomicUsize = AtomicUsize::new(0);
+
+/// While it lives, buffers that come back are kept for the next output.
+#[derive(Debug)]
+pub struct Repeats(());
+
+/// Says that work begins which makes outputs of the same lengths again and again.
+pub fn repeats() -> Repeats {
+    REPEATING.fetch_add(1, Ordering::Relaxed);
+    Repeats(())
+}
+
+impl Drop for Repeats {
+    fn drop(&mut self) {
+        REPEATING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -59,8 +95,10 @@ pub fn take(len: usize) -> Vec<f32> {
 
 /// Takes a buffer back.
 pub fn give(buffer: Vec<f32>) {
-    if buffer.len() >= SHORTEST {
-        lock().get_or_insert_default().give(buffer);
+    if buffer.len() >= SHORTEST && REPEATING.load(Ordering::Relaxed) > 0 {
+        // What is not kept is freed after the lock is released.
+        let refused = lock().get_or_insert_default().give(buffer);
+        drop(refused);
     }
 }
 
@@ -78,20 +116,24 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_for_its_own_length_only() {
         let mut pool = Pool::default();
-        pool.give(vec![1.0; 5000]);
+        assert!(pool.give(vec![1.0; 5000]).is_none());
+        assert_eq!(pool.values, 5000);
         assert!(pool.take(5001).is_none());
         assert_eq!(pool.take(5000), Some(vec![1.0; 5000]));
         assert!(pool.take(5000).is_none(), "lent twice");
+        assert_eq!(pool.values, 0);
+        pool.values = MOST - 4999;
+        assert_eq!(pool.give(vec![1.0; 5000]).map(|refused| refused.len()), Some(5000));
     }
 
     #[test]
     fn what_nobody_asks_for_is_let_go() {
         let mut pool = Pool::default();
-        pool.give(vec![1.0; 5000]);
+        assert!(pool.give(vec![1.0; 5000]).is_none());
         (0..AGE).for_each(|_| drop(pool.take(6000)));
         assert_eq!(pool.idle.len(), 1);
         (0..SWEEP + 1).for_each(|_| drop(pool.take(6000)));
-        assert!(pool.idle.is_empty());
+        assert!(pool.idle.is_empty() && pool.values == 0);
     }
 
     #[test]

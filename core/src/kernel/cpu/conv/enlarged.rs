@@ -21,7 +21,7 @@ pub fn forward(x: &[f32], w: &[f32], b: &[f32], c: &Correlation) -> Vec<f32> {
 }
 
 fn forward_on(set: Set, x: &[f32], w: &[f32], b: &[f32], c: &Correlation) -> Vec<f32> {
-    let bank = wide::Bank::new(set, (c.c_out, c.c_in), Some(b), |o, i, t| w[(o * c.c_in + i) * 9 + t]);
+    let bank = wide::Bank::new(set, (c.c_out, c.c_in, 3), Some(b), |o, i, t| w[(o * c.c_in + i) * 9 + t]);
     wide::correlate(set, x, &bank, c, 2)
 }
 
@@ -33,7 +33,7 @@ pub fn grad_input(gy: &[f32], w: &[f32], c: &Correlation) -> Vec<f32> {
 fn grad_input_on(set: Set, gy: &[f32], w: &[f32], c: &Correlation) -> Vec<f32> {
     let back = Correlation { c_in: c.c_out, c_out: c.c_in, h: c.oh, w: c.ow, ..*c };
     let turned = |i: usize, o: usize, t: usize| w[(o * c.c_in + i) * 9 + 8 - t];
-    let large = wide::correlate(set, gy, &wide::Bank::new(set, (c.c_in, c.c_out), None, turned), &back, 1);
+    let large = wide::correlate(set, gy, &wide::Bank::new(set, (c.c_in, c.c_out, 3), None, turned), &back, 1);
     let mut dx = pool::take(c.n * c.image());
     let planes = dx.chunks_exact_mut(c.h * c.w).zip(large.chunks_exact(c.area())).collect();
     each(large.len(), planes, |(dx, large): (&mut [f32], &[f32])| {

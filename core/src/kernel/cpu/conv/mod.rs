@@ -113,7 +113,7 @@ fn bank(
     w: impl Fn(usize, usize, usize) -> f32 + Sync + Send,
 ) -> Vec<f32> {
     if wide::suits(c) {
-        wide::correlate(set, x, &wide::Bank::new(set, (c.c_out, c.c_in), b, w), c, 1)
+        wide::correlate(set, x, &wide::Bank::new(set, (c.c_out, c.c_in, c.kh), b, w), c, 1)
     } else if winograd::suits(c) {
         winograd::correlate(set, x, &Kernels::new((c.c_out, c.c_in), b, w), c)
     } else {
@@ -160,7 +160,7 @@ pub fn grad_weight(gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
 
 fn grad_weight_on(set: Set, gy: &[f32], x: &[f32], g: &Geometry) -> Vec<f32> {
     let c = g.correlation();
-    if wide::suits(&c) {
+    if g.kh == 3 && wide::suits(&c) {
         wide_weight::grad_weight(set, gy, x, &c, 1)
     } else {
         weight::grad_weight(set, gy, x, g)

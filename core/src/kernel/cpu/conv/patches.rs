@@ -1,12 +1,13 @@
-//! Maps cut into tiles of 4 × 4 outputs for [`wide`](super::wide): which values each tile reads and writes.
+//! Maps cut into tiles of 4 × 4 outputs (2 × 2 for five taps) for [`wide`](super::wide): which values each tile
+//! reads and writes.
 //!
 //! Values are gathered by a table of places, the same for every channel, so that one loop serves borders, maps
 //! smaller than a vector and several pictures side by side.
 
 use super::correlate::Correlation;
 
-/// Outputs of a tile along each axis.
-pub const SIDE: usize = 4;
+/// Inputs of a tile along each axis.
+pub const WINDOW: usize = 6;
 /// Tiles whose values lie side by side while they are transformed: 36 rows of them fit in the L1 cache.
 pub const GROUP: usize = 64;
 /// Values of the transformed inputs and products of a chunk: 12 MiB, to stay in the last-level cache.
@@ -23,12 +24,20 @@ pub struct Chunk {
     rows: (usize, usize),
     /// Tiles along a row.
     cols: usize,
+    /// Outputs of a tile along each axis.
+    side: usize,
+}
+
+/// Outputs of a tile of `c` along each axis.
+pub fn side(c: &Correlation) -> usize {
+    WINDOW + 1 - c.kh
 }
 
 impl Chunk {
     /// The chunks of `c`, by its shape alone.
     pub fn all(c: &Correlation) -> Vec<Self> {
-        let (rows, cols) = (c.oh.div_ceil(SIDE), c.ow.div_ceil(SIDE));
+        let side = side(c);
+        let (rows, cols) = (c.oh.div_ceil(side), c.ow.div_ceil(side));
         let tiles = (CHUNK_VALUES / (36 * (c.c_in + c.c_out))).clamp(GROUP, 1024);
         if rows * cols > tiles {
             // Equal parts of a picture.
@@ -36,13 +45,13 @@ impl Chunk {
             let per = rows.div_ceil(parts);
             let part = move |first: usize| (first, per.min(rows - first));
             let of = |n: usize| {
-                (0..rows).step_by(per).map(move |r| Self { pictures: (n, 1), rows: part(r), cols })
+                (0..rows).step_by(per).map(move |r| Self { pictures: (n, 1), rows: part(r), cols, side })
             };
             return (0..c.n).flat_map(of).collect();
         }
         let parts = c.n.div_ceil(tiles / (rows * cols));
         let per = c.n.div_ceil(parts);
-        let whole = |n: usize| Self { pictures: (n, per.min(c.n - n)), rows: (0, rows), cols };
+        let whole = |n: usize| Self { pictures: (n, per.min(c.n - n)), rows: (0, rows), cols, side };
         (0..c.n).step_by(per).map(whole).collect()
     }
 
@@ -59,7 +68,7 @@ impl Chunk {
 
     /// Each tile's picture within the chunk, row and column.
     fn places(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let Self { rows: (first, count), cols, pictures } = *self;
+        let Self { rows: (first, count), cols, pictures, .. } = *self;
         (0..pictures.1)
             .flat_map(move |n| (first..first + count).flat_map(move |r| (0..cols).map(move |c| (n, r, c))))
     }
@@ -79,39 +88,40 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// For windows of `side` × `side` values, `origin` before their tile's first output, of maps `[.., h, w]`
+    /// For windows of `reach` × `reach` values, `origin` before their tile's first output, of maps `[.., h, w]`
     /// with `image` values a picture, each value taken for a square of `up` × `up`.
     pub fn new(
         chunk: &Chunk,
-        side: usize,
+        reach: usize,
         origin: [isize; 2],
         (image, h, w): (usize, usize, usize),
         up: usize,
     ) -> Self {
         let (high, wide) = ((h * up) as isize, (w * up) as isize);
         let clip = |y: isize| y.clamp(0, high).unsigned_abs();
-        let first = clip((chunk.rows.0 * SIDE) as isize + origin[0]) / up;
-        let end = (chunk.rows.0 + chunk.rows.1 - 1) * SIDE + side;
+        let side = chunk.side;
+        let first = clip((chunk.rows.0 * side) as isize + origin[0]) / up;
+        let end = (chunk.rows.0 + chunk.rows.1 - 1) * side + reach;
         let last = clip(end as isize + origin[0]).div_ceil(up).max(first);
         let rows = (first, last - first);
         let pitch = chunk.pitch();
         // What is not read from the plane is read from the zero behind the copy.
         let zero = (chunk.pictures.1 * rows.1 * w) as u32;
-        let mut table = vec![zero; pitch * side * side];
+        let mut table = vec![zero; pitch * reach * reach];
         for (t, (n, r, c)) in chunk.places().enumerate() {
             let (group, lane) = (t / GROUP, t % GROUP);
             let width = GROUP.min(pitch - group * GROUP);
-            let cells = &mut table[group * GROUP * side * side..];
-            for (k, cell) in cells[lane..].iter_mut().step_by(width).take(side * side).enumerate() {
-                let y = (r * SIDE + k / side) as isize + origin[0];
-                let x = (c * SIDE + k % side) as isize + origin[1];
+            let cells = &mut table[group * GROUP * reach * reach..];
+            for (k, cell) in cells[lane..].iter_mut().step_by(width).take(reach * reach).enumerate() {
+                let y = (r * side + k / reach) as isize + origin[0];
+                let x = (c * side + k % reach) as isize + origin[1];
                 if (0..high).contains(&y) && (0..wide).contains(&x) {
                     let row = n * rows.1 + y.unsigned_abs() / up - first;
                     *cell = (row * w + x.unsigned_abs() / up) as u32;
                 }
             }
         }
-        Self { table, taps: side * side, rows, width: w, image, pictures: chunk.pictures }
+        Self { table, taps: reach * reach, rows, width: w, image, pictures: chunk.pictures }
     }
 
     /// Values that [`copy`](Self::copy) wants.
@@ -152,19 +162,20 @@ pub struct Spot {
 
 /// Where the outputs of each tile of a chunk go.
 pub fn spots(chunk: &Chunk, c: &Correlation) -> Vec<Spot> {
+    let side = chunk.side;
     let spot = |(picture, r, col): (usize, usize, usize)| Spot {
         picture,
-        at: (r - chunk.rows.0) * SIDE * c.ow + col * SIDE,
-        rows: SIDE.min(c.oh - r * SIDE),
-        cols: SIDE.min(c.ow - col * SIDE),
+        at: (r - chunk.rows.0) * side * c.ow + col * side,
+        rows: side.min(c.oh - r * side),
+        cols: side.min(c.ow - col * side),
     };
     chunk.places().map(spot).collect()
 }
 
 /// The rows of outputs of a chunk, `[picture][channel]`, cut from `y [N, c_out, oh, ow]`.
 pub fn cut_rows<'a>(chunk: &Chunk, c: &Correlation, y: &'a mut [f32]) -> Vec<&'a mut [f32]> {
-    let from = chunk.rows.0 * SIDE * c.ow;
-    let to = ((chunk.rows.0 + chunk.rows.1) * SIDE).min(c.oh) * c.ow;
+    let from = chunk.rows.0 * chunk.side * c.ow;
+    let to = ((chunk.rows.0 + chunk.rows.1) * chunk.side).min(c.oh) * c.ow;
     let planes = y.chunks_exact_mut(c.area()).skip(chunk.pictures.0 * c.c_out);
     planes.take(chunk.pictures.1 * c.c_out).map(|plane| &mut plane[from..to]).collect()
 }
@@ -181,13 +192,17 @@ mod tests {
 
     #[test]
     fn chunks_cover_every_row_of_tiles_once() {
-        for c in [shape(1, 256, 256, 128), shape(32, 8, 8, 64), shape(5, 9, 7, 600), shape(3, 70, 1, 512)] {
-            let mut seen = vec![0; c.n * c.oh.div_ceil(SIDE)];
+        let five = Correlation { kh: 5, kw: 5, ..shape(32, 7, 7, 64) };
+        for c in
+            [five, shape(1, 256, 256, 128), shape(32, 8, 8, 64), shape(5, 9, 7, 600), shape(3, 70, 1, 512)]
+        {
+            let rows = c.oh.div_ceil(side(&c));
+            let mut seen = vec![0; c.n * rows];
             for chunk in Chunk::all(&c) {
                 assert!(chunk.tiles() > 0 && chunk.pitch() >= chunk.tiles());
                 for n in chunk.pictures.0..chunk.pictures.0 + chunk.pictures.1 {
                     for r in chunk.rows.0..chunk.rows.0 + chunk.rows.1 {
-                        seen[n * c.oh.div_ceil(SIDE) + r] += 1;
+                        seen[n * rows + r] += 1;
                     }
                 }
             }

@@ -50,6 +50,7 @@ fn all_four_agree_with_the_definition() {
         Geometry { n: 1, c_in: 33, h: 50, w: 30, c_out: 70, pad: [0, 1, 2, 0], ..base },
         Geometry { n: 2, c_in: 300, h: 9, w: 40, c_out: 17, ..base },
         Geometry { n: 9, c_in: 64, h: 8, w: 8, c_out: 65, ..base },
+        Geometry { n: 9, c_in: 64, h: 7, w: 7, c_out: 130, kh: 5, kw: 5, pad: [2; 4], ..base },
         Geometry { n: 2, c_in: 65, h: 17, w: 30, c_out: 64, pad: [0, 1, 2, 0], ..base },
     ] {
         let (x, w, b) = (values(1, g.n * g.image()), values(2, g.c_out * g.inner()), values(3, g.c_out));

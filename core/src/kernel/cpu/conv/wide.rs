@@ -1,9 +1,10 @@
 //! 3×3 correlation of stride 1 over many channels by Winograd's F(4×4, 3×3): 36 products for sixteen outputs
-//! instead of 144.
+//! instead of 144; and 5×5 by F(2×2, 5×5): 36 for four instead of 100.
 //!
-//! A tile of 4×4 outputs sees 6×6 inputs `d`: `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` ([`toom`](super::toom)). The
+//! A tile of 4×4 (2×2) outputs sees 6×6 inputs `d`: `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` ([`toom`](super::toom)). The
 //! sum over channels between the brackets is a matrix product for each of the 36 positions, large enough here for
 //! the `gemm` crate. Rounding is about ten times that of a direct sum: some 1e-6 of the largest output.
+#![allow(clippy::needless_range_loop, reason = "rows and columns of a tile are plainest as indices")]
 
 use pulp::{Simd, WithSimd};
 
@@ -12,7 +13,7 @@ use super::super::parallel::{each, with_scratch};
 use super::super::pool;
 use super::super::simd::Set;
 use super::correlate::Correlation;
-use super::patches::{Chunk, GROUP, Gather, SIDE, Spot, cut_rows, spots};
+use super::patches::{Chunk, GROUP, Gather, Spot, WINDOW, cut_rows, side, spots};
 use super::tile::lanes;
 use super::toom;
 
@@ -25,15 +26,16 @@ const CHANNELS: usize = 4;
 /// Kernels transformed together.
 const KERNELS: usize = 8;
 
-/// Whether `c` has the form, and channels and tiles enough.
+/// Whether `c` has one of the forms, and channels and tiles enough.
 pub fn suits(c: &Correlation) -> bool {
-    let tiles = c.n * c.oh.div_ceil(SIDE) * c.ow.div_ceil(SIDE);
-    let inside = c.origin.iter().all(|at| (-2..=0).contains(at));
-    (c.kh, c.kw, c.stride) == (3, 3, 1)
-        && inside
-        && c.c_in.min(c.c_out) >= 64
-        && tiles >= 32
-        && c.oh.min(c.ow) >= 4
+    if !matches!((c.kh, c.kw, c.stride), (3, 3, 1) | (5, 5, 1)) {
+        return false;
+    }
+    let inside = c.origin.iter().all(|&at| (1 - c.kh as isize..=0).contains(&at));
+    let tiles = c.n * c.oh.div_ceil(side(c)) * c.ow.div_ceil(side(c));
+    // Five taps have four times the tiles: there it pays where the inputs to transform are few.
+    let few = c.kh == 3 || c.c_out >= 2 * c.c_in;
+    inside && few && c.c_in.min(c.c_out) >= 64 && tiles >= 32 && c.oh.min(c.ow) >= 4
 }
 
 /// The vector at `at`.
@@ -67,10 +69,10 @@ impl Drop for Bank {
 }
 
 impl Bank {
-    /// Of `[c_out, c_in, 9]` weights given one by one.
+    /// Of `[c_out, c_in, size, size]` weights, 3×3 or 5×5, given one by one.
     pub fn new(
         set: Set,
-        (c_out, c_in): (usize, usize),
+        (c_out, c_in, size): (usize, usize, usize),
         bias: Option<&[f32]>,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync + Send,
     ) -> Self {
@@ -79,17 +81,22 @@ impl Bank {
         each(c_out * POSITIONS * c_in, blocks, |(b, values): (usize, &mut [f32])| {
             let count = values.len() / (POSITIONS * c_in);
             let pitch = c_in.next_multiple_of(set.lanes());
-            with_scratch(KERNELS * 9 * pitch, |kernels| {
+            let taps = size * size;
+            with_scratch(KERNELS * taps * pitch, |kernels| {
                 for first in (0..count).step_by(KERNELS) {
                     let several = KERNELS.min(count - first);
                     // Inputs outside, so that neighbouring weights are read together whichever way they are turned.
                     for i in 0..c_in {
-                        for (k, at) in (i..several * 9 * pitch).step_by(pitch).enumerate() {
-                            kernels[at] = weight(b * BLOCK + first + k / 9, i, k % 9);
+                        for (k, at) in (i..several * taps * pitch).step_by(pitch).enumerate() {
+                            kernels[at] = weight(b * BLOCK + first + k / taps, i, k % taps);
                         }
                     }
-                    let kernels = &kernels[..several * 9 * pitch];
-                    set.run(TransformKernels { kernels, values: &mut *values, first, count, c_in });
+                    let kernels = &kernels[..several * taps * pitch];
+                    let values = &mut *values;
+                    match size {
+                        3 => set.run(TransformKernels::<3> { kernels, values, first, count, c_in }),
+                        _ => set.run(TransformKernels::<5> { kernels, values, first, count, c_in }),
+                    }
                 }
             });
         });
@@ -99,7 +106,7 @@ impl Bank {
 }
 
 /// Some kernels `[kernel][tap][c_in, filled up]` into their block, whose outputs number `count`.
-struct TransformKernels<'a> {
+struct TransformKernels<'a, const SIZE: usize> {
     kernels: &'a [f32],
     values: &'a mut [f32],
     first: usize,
@@ -107,7 +114,7 @@ struct TransformKernels<'a> {
     c_in: usize,
 }
 
-impl WithSimd for TransformKernels<'_> {
+impl<const SIZE: usize> WithSimd for TransformKernels<'_, SIZE> {
     type Output = ();
 
     #[inline(always)]
@@ -115,17 +122,23 @@ impl WithSimd for TransformKernels<'_> {
         let Self { kernels, values, first, count, c_in } = self;
         let pitch = c_in.next_multiple_of(S::F32_LANES);
         let zero = simd.splat_f32s(0.0);
-        for (m, kernel) in kernels.chunks_exact(9 * pitch).enumerate() {
+        for (m, kernel) in kernels.chunks_exact(SIZE * SIZE * pitch).enumerate() {
             for i in (0..c_in).step_by(S::F32_LANES) {
-                let mut columns = [[zero; 6]; 3];
-                for x in 0..3 {
-                    let tap = |y: usize| (3 * y + x) * pitch + i;
-                    let g = [load::<S>(kernel, tap(0)), load::<S>(kernel, tap(1)), load::<S>(kernel, tap(2))];
+                let mut columns = [[zero; 6]; SIZE];
+                for x in 0..SIZE {
+                    let mut g = [zero; SIZE];
+                    for y in 0..SIZE {
+                        g[y] = load::<S>(kernel, (SIZE * y + x) * pitch + i);
+                    }
                     columns[x] = toom::kernel(simd, g);
                 }
                 let wide = S::F32_LANES.min(c_in - i);
                 for y in 0..6 {
-                    let row = toom::kernel(simd, [columns[0][y], columns[1][y], columns[2][y]]);
+                    let mut g = [zero; SIZE];
+                    for x in 0..SIZE {
+                        g[x] = columns[x][y];
+                    }
+                    let row = toom::kernel(simd, g);
                     for x in 0..6 {
                         let at = ((6 * y + x) * count + first + m) * c_in + i;
                         store::<S>(&mut values[at..at + wide], row[x]);
@@ -160,7 +173,11 @@ pub fn correlate(set: Set, x: &[f32], bank: &Bank, c: &Correlation, up: usize) -
                     product(shape, (products, strided), factor, (&inputs, strided), false, Threads::One);
                 }
                 let bias = &bank.bias[b * BLOCK..b * BLOCK + count];
-                set.run(Outputs { products, pitch, spots: &spots, width: c.ow, bias, rows: &mut rows });
+                let (spots, width, rows) = (&spots[..], c.ow, &mut rows[..]);
+                match side(c) {
+                    4 => set.run(Outputs::<4> { products, pitch, spots, width, bias, rows }),
+                    _ => set.run(Outputs::<2> { products, pitch, spots, width, bias, rows }),
+                }
             });
         });
         pool::give(inputs);
@@ -170,7 +187,7 @@ pub fn correlate(set: Set, x: &[f32], bank: &Bank, c: &Correlation, up: usize) -
 
 /// `Bᵀ d B` of every input channel and tile of `chunk`: `[c_in][position][tile]`.
 pub fn windows(set: Set, x: &[f32], (c, up): (&Correlation, usize), chunk: &Chunk) -> Vec<f32> {
-    let gather = Gather::new(chunk, SIDE + 2, c.origin, (c.image(), c.h, c.w), up);
+    let gather = Gather::new(chunk, WINDOW, c.origin, (c.image(), c.h, c.w), up);
     let size = POSITIONS * chunk.pitch();
     let mut inputs = pool::take(c.c_in * size);
     let items = inputs.chunks_mut(CHANNELS * size).enumerate().collect();
@@ -241,7 +258,7 @@ impl WithSimd for Windows<'_> {
 }
 
 /// `Aᵀ m A + bias` of a block's channels, to where they belong.
-struct Outputs<'a, 'b> {
+struct Outputs<'a, 'b, const SIDE: usize> {
     /// `[channel][position][tile]`
     products: &'a [f32],
     pitch: usize,
@@ -253,7 +270,7 @@ struct Outputs<'a, 'b> {
     rows: &'a mut [&'b mut [f32]],
 }
 
-impl WithSimd for Outputs<'_, '_> {
+impl<const SIDE: usize> WithSimd for Outputs<'_, '_, SIDE> {
     type Output = ();
 
     #[inline(always)]
@@ -261,7 +278,7 @@ impl WithSimd for Outputs<'_, '_> {
         let Self { products, pitch, spots, width, bias, rows } = self;
         let channels = bias.len();
         let zero = simd.splat_f32s(0.0);
-        let mut tile = [zero; SIDE * SIDE];
+        let mut tile = [[zero; SIDE]; SIDE];
         for (m, (products, &bias)) in products.chunks_exact(POSITIONS * pitch).zip(bias).enumerate() {
             let bias_lanes = simd.splat_f32s(bias);
             for (s, spots) in spots.chunks(S::F32_LANES).enumerate() {
@@ -278,19 +295,21 @@ impl WithSimd for Outputs<'_, '_> {
                     for x in 0..6 {
                         p[x] = columns[x][y];
                     }
-                    let row = toom::outputs(simd, p);
+                    let row: [S::f32s; SIDE] = toom::outputs(simd, p);
                     for x in 0..SIDE {
-                        tile[y * SIDE + x] = simd.add_f32s(row[x], bias_lanes);
+                        tile[y][x] = simd.add_f32s(row[x], bias_lanes);
                     }
                 }
-                let values: &[f32] = bytemuck::cast_slice(&tile);
+                let values: &[f32] = bytemuck::cast_slice(tile.as_flattened());
                 for (lane, spot) in spots.iter().enumerate() {
                     let plane = &mut rows[spot.picture * channels + m];
                     for y in 0..spot.rows {
                         let value = |x: usize| values[(y * SIDE + x) * S::F32_LANES + lane];
                         let line = &mut plane[spot.at + y * width..][..spot.cols];
-                        if let Some(four) = line.first_chunk_mut::<SIDE>() {
-                            *four = [value(0), value(1), value(2), value(3)];
+                        if let Some(all) = line.first_chunk_mut::<SIDE>() {
+                            for x in 0..SIDE {
+                                all[x] = value(x);
+                            }
                         } else {
                             line.iter_mut().enumerate().for_each(|(x, v)| *v = value(x));
                         }

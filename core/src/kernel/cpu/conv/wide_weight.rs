@@ -1,5 +1,6 @@
 //! The weight gradient of a [`wide`](super::wide) convolution: with `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` it is
 //! `dg = Gᵀ [ Σ (A dY Aᵀ) ⊙ (Bᵀ d B) ] G`, the sum over tiles: 36 matrix products once more.
+#![allow(clippy::needless_range_loop, reason = "rows and columns of a tile are plainest as indices")]
 
 use pulp::{Simd, WithSimd};
 
@@ -8,10 +9,12 @@ use super::super::parallel::{each, with_scratch};
 use super::super::pool;
 use super::super::simd::Set;
 use super::correlate::Correlation;
-use super::patches::{Chunk, GROUP, Gather, SIDE};
+use super::patches::{Chunk, GROUP, Gather};
 use super::toom;
 use super::wide::{POSITIONS, load, store, windows};
 
+/// Outputs of a tile along each axis.
+const SIDE: usize = 4;
 /// Channels of a task.
 const CHANNELS: usize = 4;
 
