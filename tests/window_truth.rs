@@ -276,7 +276,7 @@ fn what_the_pointer_reads_off_the_curves_is_what_was_measured() {
     let (mut checked, mut seen) = (0, BTreeSet::new());
     for place in places {
         for k in 0..14 {
-            let at = Pos2::new(place.left() + 60.0 + 36.0 * k as f32, place.bottom() + 90.0);
+            let at = Pos2::new(place.left() + 60.0 + 36.0 * k as f32, place.bottom() + 150.0);
             page.window.hover_at(at);
             page.window.run_steps(2);
             let words = page.words();
