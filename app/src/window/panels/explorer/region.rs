@@ -51,7 +51,7 @@ impl Region {
             ui.label("Brush");
             ui.spacing_mut().slider_width = 70.0;
             let mut size = 2 * self.reach + 1;
-            let slider = Slider::new(&mut size, 1..=7).step_by(2.0).suffix(" tokens");
+            let slider = Slider::new(&mut size, 1..=7).step_by(2.0).suffix(" wide");
             if ui.name_inputs("Size of the brush", |ui| ui.add(slider)).changed() {
                 self.reach = size / 2;
             }

@@ -6,7 +6,7 @@ mod plot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use egui::{Button, ComboBox, RichText, Sense, Slider, Ui, Vec2};
+use egui::{Button, ComboBox, RichText, Sense, Slider, Ui, Vec2, WidgetInfo, accesskit::Role};
 use tandem_core::explore::{PictureRef, ScatterWish, Wish};
 
 use self::plot::Plot;
@@ -21,6 +21,8 @@ use crate::widgets::{Textures, bar_ui, cell_ui, choice_ui, primary, quiet};
 
 /// Pictures of a selection that are shown.
 const SHOWN: usize = 24;
+/// Classes that are named.
+const CLASSES: usize = 12;
 
 /// The tool.
 pub struct ScatterTool {
@@ -184,61 +186,26 @@ impl ScatterTool {
         view: &ScatterView,
         classes: &[String],
     ) -> Option<(usize, PictureRef)> {
-        let dark = ui.visuals().dark_mode;
         let name = |label: usize| classes.get(label).map_or("no class", String::as_str);
-        let counts = |points: &mut dyn Iterator<Item = usize>| {
-            let mut counts = BTreeMap::<usize, usize>::new();
-            points.for_each(|label| *counts.entry(label).or_default() += 1);
-            let mut counts: Vec<_> = counts.into_iter().collect();
-            counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-            counts
-        };
-        let label_of = |index: usize| view.scatter.pictures.get(index).map_or(0, |(_, label)| *label);
-        let listed = if self.picked.is_empty() {
+        if self.picked.is_empty() {
             quiet(ui, "Draw around points to pick them.");
-            counts(&mut view.scatter.pictures.iter().map(|(_, label)| *label))
         } else {
             ui.strong(format!("{} picked", figures::count(self.picked.len() as u64)));
-            counts(&mut self.picked.iter().map(|index| label_of(*index)))
-        };
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing = Vec2::new(10.0, 2.0);
-            for (label, count) in listed.iter().take(12) {
-                ui.horizontal(|ui| {
-                    ui.spacing_mut().item_spacing.x = 5.0;
-                    let (rect, _) = ui.allocate_exact_size(Vec2::splat(9.0), Sense::hover());
-                    ui.painter().circle_filled(rect.center(), 4.0, of_class(*label, dark));
-                    ui.label(RichText::new(format!("{} {count}", name(*label))).small());
-                });
-            }
-            if listed.len() > 12 {
-                quiet(ui, format!("and {} more", listed.len() - 12));
-            }
-        });
-        self.pictures_ui(ui, view, name);
-        let at = self.at?;
-        let (index, label) = *view.scatter.pictures.get(at)?;
-        let mut put = None;
-        ui.horizontal_wrapped(|ui| {
-            quiet(ui, format!("Training picture {}, {}: use as", index + 1, name(label)));
-            for (slot, letter) in LETTERS.into_iter().enumerate() {
-                let button = ui.small_button(letter);
-                button.widget_info(|| {
-                    egui::WidgetInfo::labeled(
-                        egui::accesskit::Role::Button,
-                        true,
-                        format!("Use as picture {letter}"),
-                    )
-                });
-                if button.clicked() {
-                    put = Some((slot, PictureRef::Train(index)));
-                }
-            }
-        });
+        }
+        let put = self.at.and_then(|at| use_ui(ui, view, at, &name));
+        self.pictures_ui(ui, view, &name);
+        let label_of = |index: &usize| view.scatter.pictures.get(*index).map_or(0, |(_, label)| *label);
+        let mut counts = BTreeMap::<usize, usize>::new();
+        if self.picked.is_empty() {
+            view.scatter.pictures.iter().for_each(|(_, label)| *counts.entry(*label).or_default() += 1);
+        } else {
+            self.picked.iter().for_each(|index| *counts.entry(label_of(index)).or_default() += 1);
+        }
+        counts_ui(ui, counts, &name);
         put
     }
 
-    fn pictures_ui<'a>(&mut self, ui: &mut Ui, view: &ScatterView, name: impl Fn(usize) -> &'a str) {
+    fn pictures_ui<'a>(&mut self, ui: &mut Ui, view: &ScatterView, name: &dyn Fn(usize) -> &'a str) {
         let texture = self.textures.of(ui.ctx(), &view.atlas);
         let p = palette(ui.visuals());
         let mut clicked = None;
@@ -268,6 +235,50 @@ impl ScatterTool {
         });
         self.at = clicked.or(self.at);
     }
+}
+
+/// Puts the picture of point `at` into one of the places.
+fn use_ui<'a>(
+    ui: &mut Ui,
+    view: &ScatterView,
+    at: usize,
+    name: &dyn Fn(usize) -> &'a str,
+) -> Option<(usize, PictureRef)> {
+    let (index, label) = *view.scatter.pictures.get(at)?;
+    let mut put = None;
+    ui.horizontal_wrapped(|ui| {
+        quiet(ui, "Use as").on_hover_text(format!("Training picture {}, {}", index + 1, name(label)));
+        for (slot, letter) in LETTERS.into_iter().enumerate() {
+            let button = ui.small_button(letter);
+            let words = format!("Use as picture {letter}");
+            button.widget_info(|| WidgetInfo::labeled(Role::Button, true, &words));
+            if button.on_hover_text(words).clicked() {
+                put = Some((slot, PictureRef::Train(index)));
+            }
+        }
+    });
+    put
+}
+
+/// How many points there are of each class, the most first.
+fn counts_ui<'a>(ui: &mut Ui, counts: BTreeMap<usize, usize>, name: &dyn Fn(usize) -> &'a str) {
+    let dark = ui.visuals().dark_mode;
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = Vec2::new(10.0, 2.0);
+        for (label, count) in counts.iter().take(CLASSES) {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 5.0;
+                let (rect, _) = ui.allocate_exact_size(Vec2::splat(9.0), Sense::hover());
+                ui.painter().circle_filled(rect.center(), 4.0, of_class(*label, dark));
+                ui.label(RichText::new(format!("{} {count}", name(*label))).small());
+            });
+        }
+        if counts.len() > CLASSES {
+            quiet(ui, format!("and {} more", counts.len() - CLASSES));
+        }
+    });
 }
 
 fn progress_ui(ui: &mut Ui, view: &ScatterView) {
