@@ -24,7 +24,7 @@ use tandem_window::app::App;
 use tandem_window::message::{Closing, Command, Event, Pick};
 use tandem_window::prefs::{Look, Tab};
 use tandem_window::state::{AppState, Status};
-use tandem_window::typed::Wish;
+use tandem_window::typed::PathWish;
 
 type Window = Harness<'static, App>;
 
@@ -237,7 +237,7 @@ fn own_pictures_are_pinned_by_typing_and_dropping_and_taken_off_again() {
 #[test]
 fn where_the_system_shows_no_dialog_a_path_is_typed() {
     let mut window = window(support::empty(), false);
-    window.state_mut().apply(Event::NoDialog(Wish::Pick(Pick::Run)));
+    window.state_mut().apply(Event::NoDialog(PathWish::Pick(Pick::Run)));
     window.run();
     window.get_by_role_and_label(Role::TextInput, "Path").focus();
     window.run();
@@ -249,7 +249,7 @@ fn where_the_system_shows_no_dialog_a_path_is_typed() {
     let asked = window.state_mut().take_asked();
     assert!(matches!(asked.as_slice(), [Command::Open(path)] if path.ends_with("nano-007")), "{asked:?}");
     assert!(window.query_by_label("Cancel").is_none(), "the question is gone");
-    window.state_mut().apply(Event::NoDialog(Wish::Pick(Pick::Run)));
+    window.state_mut().apply(Event::NoDialog(PathWish::Pick(Pick::Run)));
     window.run();
     window.get_by_label("Cancel").click();
     window.run();
