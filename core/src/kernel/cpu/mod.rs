@@ -5,7 +5,8 @@
 //! - work is cut by shape alone, never by the number of threads, and partial sums are combined in a fixed
 //!   order, so a result is the same, bit for bit, from run to run and for any number of threads;
 //! - instruction sets are chosen at run time ([`simd`]); the only unsafe code is the matrix product ([`gemm`]) and the
-//!   convolution's loads (`conv::tile`).
+//!   convolution's loads (`conv::tile`);
+//! - outputs are written whole into buffers that hold anything ([`pool`]).
 
 pub mod activation;
 pub mod attention;

@@ -15,8 +15,8 @@ const SHORTEST: usize = 4096;
 const AGE: u64 = 8 * 1024;
 /// Outputs between two looks for old buffers.
 const SWEEP: u64 = 512;
-/// Values kept at most: 1 GiB.
-const MOST: usize = 256 << 20;
+/// Values kept at most: 256 MiB, all of a laptop preset and the small maps of the large ones.
+const MOST: usize = 64 << 20;
 
 #[derive(Default)]
 struct Pool {

@@ -2,9 +2,9 @@
 //! the inner loop ([`tile`]) reads shifted vectors of it straight into a register block of the product.
 //!
 //! `y = w ⋆ x` and the data gradient of stride 1 (weights turned) are [`correlate`], or [`winograd`] for 3×3 with
-//! channels enough; the data gradient of other strides is one correlation for each phase of the output
-//! ([`transposed`]); the weight gradient has its own
-//! loop order, vectors along pixels ([`weight`]). Work is cut by shape alone.
+//! channels enough, or with many of them [`wide`], which also has the weight gradient; the data gradient of other
+//! strides is one correlation for each phase of the output ([`transposed`]); the weight gradient of all others has its
+//! own loop order, vectors along pixels ([`weight`]). Work is cut by shape alone.
 
 mod columns;
 mod correlate;
