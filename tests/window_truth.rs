@@ -243,9 +243,11 @@ fn compare(state: AppState, watched: &Run, read: &Run) {
     assert!(different > 4, "two seeds, two runs");
 }
 
-/// A line that was read at the pointer: run, metric and value, and its step where it is another.
-fn line<'a>(text: &str, runs: &[&'a Run]) -> Option<(&'a Run, String, f64, Option<u64>)> {
-    let mut best: Option<(usize, (&Run, String, f64, Option<u64>))> = None;
+/// What a line says that was read at the pointer: run, metric and value, and its step where it is another.
+type Reading<'a> = (&'a Run, String, f64, Option<u64>);
+
+fn line<'a>(text: &str, runs: &[&'a Run]) -> Option<Reading<'a>> {
+    let mut best: Option<(usize, Reading<'a>)> = None;
     for run in runs {
         for metric in run.metrics() {
             let name = format!("{} {} ", run.name(), figures::metric(&metric));
@@ -280,8 +282,8 @@ fn what_the_pointer_reads_off_the_curves_is_what_was_measured() {
             page.window.hover_at(at);
             page.window.run_steps(2);
             let words = page.words();
-            let tips = words.iter().filter(|(text, _)| text.starts_with("step ") && text.contains('\n'));
-            let Some((tip, _)) = tips.last() else { continue };
+            let mut tips = words.iter().filter(|(text, _)| text.starts_with("step ") && text.contains('\n'));
+            let Some((tip, _)) = tips.next_back() else { continue };
             let head = tip.lines().next().unwrap();
             let step: u64 = head.trim_start_matches("step ").parse().unwrap();
             for text in

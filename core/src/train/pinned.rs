@@ -146,7 +146,8 @@ mod tests {
         std::fs::write(&broken, b"\x89PNG\r\n\x1a\nnothing").unwrap();
         for path in [broken.as_path(), dir.path(), &dir.path().join("none.png"), Path::new("/dev/zero")] {
             let path = path.to_string_lossy().into_owned();
-            let error = Pinned::read(&[path.clone()], 8, &Pinned::default()).unwrap_err().to_string();
+            let error =
+                Pinned::read(std::slice::from_ref(&path), 8, &Pinned::default()).unwrap_err().to_string();
             assert!(error.contains(&path) && !error.contains('\n'), "{error}");
         }
     }
