@@ -231,7 +231,7 @@ fn nano_decodes_ten_a_second_at_rest_and_four_while_it_trains() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let settings: Vec<String> =
-        ["train.steps=100000", "preview.every=0", "eval.every=0"].map(String::from).into();
+        ["train.steps=100000", "preview.every=1000000", "eval.every=0"].map(String::from).into();
     let config = Box::new(Config::load("nano", &settings).unwrap());
     let start = Start::New { config, out: Some(run.clone()), name: "rate".into(), device: DeviceChoice::Cpu };
     let engine = Engine::start(start).unwrap();

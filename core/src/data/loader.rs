@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -33,8 +32,7 @@ pub struct Batch {
 
 /// Hands out training batches; dropping it stops its thread.
 pub struct Loader {
-    /// Behind a lock so that others may look at what owns the loader from their threads; never contended.
-    batches: Option<Mutex<Receiver<Batch>>>,
+    batches: Option<Receiver<Batch>>,
     thread: Option<JoinHandle<()>>,
     failure: Option<String>,
     received: u64,
@@ -55,7 +53,7 @@ impl Loader {
         let (sender, receiver) = sync_channel(DEPTH);
         let work = move || prepare(&Order { dataset, batch, seed, flip }, first_step, &sender);
         match Builder::new().name("tandem-loader".into()).spawn(work) {
-            Ok(thread) => (loader.batches, loader.thread) = (Some(Mutex::new(receiver)), Some(thread)),
+            Ok(thread) => (loader.batches, loader.thread) = (Some(receiver), Some(thread)),
             Err(error) => loader.failure = Some(format!("cannot start the loader thread: {error}")),
         }
         loader
@@ -71,9 +69,7 @@ impl Loader {
             return Err(Error::Data(failure.clone()));
         }
         let start = Instant::now();
-        let batches =
-            self.batches.as_mut().map(|batches| batches.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let received = batches.and_then(|batches| batches.recv().ok());
+        let received = self.batches.as_ref().and_then(|batches| batches.recv().ok());
         if self.received > 0 {
             self.waited += start.elapsed();
         }

@@ -9,8 +9,7 @@ use super::message::Event;
 use super::session::{POLL, RunState};
 use crate::align::Teacher;
 use crate::explore::{Desk, LatentAnswer, Teachers, View};
-use crate::train::Trainer;
-use crate::train::batches::Batches;
+use crate::train::trainer::Moment;
 
 /// What the scatter plot may take of the engine's time in one go: at rest, and of a step.
 pub(super) const AT_REST: Duration = Duration::from_millis(60);
@@ -65,28 +64,28 @@ pub(super) fn serve(desk: &mut Desk, outlet: &Outlet<'_>, view: &View<'_>, budge
 }
 
 /// [`serve`] on the models of a run in training.
-pub(super) fn serve_trainer(
+pub(super) fn serve_moment(
     desk: &mut Desk,
     outlet: &Outlet<'_>,
-    trainer: &Trainer,
+    moment: &Moment<'_>,
     kept: &RunState,
     budget: Option<Duration>,
 ) -> bool {
     let view = View {
-        vae: &trainer.networks.vae,
-        sit: trainer.config.method.trains_sit().then(|| trainer.ema.model()),
+        vae: &moment.networks.vae,
+        sit: moment.config.method.trains_sit().then(|| moment.ema.model()),
         without_sit: "this run trains no transformer",
-        path: trainer.config.sit.path,
-        teachers: trainer.batches(),
+        path: moment.config.sit.path,
+        teachers: moment,
         basis: kept.colours.latents.as_ref(),
-        device: trainer.device(),
-        step: trainer.step_number(),
+        device: moment.device,
+        step: moment.step,
     };
     serve(desk, outlet, &view, budget)
 }
 
-impl Teachers for Batches {
+impl Teachers for Moment<'_> {
     fn all(&self) -> Result<Vec<&Teacher>, String> {
-        Ok(self.teachers().collect())
+        Ok(self.teachers.iter().collect())
     }
 }

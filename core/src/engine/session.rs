@@ -166,7 +166,7 @@ impl Session<'_> {
     /// Answers the newest question about latents and works on the scatter plot for about `budget`.
     fn explore(&mut self, budget: Duration) -> bool {
         let outlet = Outlet { roads: &self.roads, tell: &|event| self.recorder.tell(event) };
-        latents::serve_trainer(&mut self.desk, &outlet, &self.trainer, &self.kept, Some(budget))
+        latents::serve_moment(&mut self.desk, &outlet, &self.trainer.moment(), &self.kept, Some(budget))
     }
 
     fn obey(&mut self, command: Command, paused: &mut bool) {
@@ -271,8 +271,8 @@ impl Session<'_> {
         let before = previews.then(|| self.trainer.networks.clone());
         let outlet = Outlet { roads: &self.roads, tell: &|event| self.recorder.tell(event) };
         let (desk, kept) = (&mut self.desk, &self.kept);
-        let reports = self.trainer.step_with(&mut |trainer| {
-            latents::serve_trainer(desk, &outlet, trainer, kept, None);
+        let reports = self.trainer.step_with(&mut |moment| {
+            latents::serve_moment(desk, &outlet, moment, kept, None);
         });
         self.kept.trained_s += began.elapsed().as_secs_f64();
         self.kept.images += self.per_step();

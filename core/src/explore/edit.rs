@@ -25,7 +25,7 @@ pub fn slerp(a: &[f32], b: &[f32], share: f32) -> Vec<f32> {
     let angle = (dot / (na * nb)).clamp(-1.0, 1.0).acos();
     let sine = angle.sin();
     // Below this, the arc and its chord are the same to rounding (and at π there is no arc).
-    if !(sine > 1e-4) {
+    if sine.is_nan() || sine <= 1e-4 {
         return lerp(a, b, share);
     }
     let s = f64::from(share);

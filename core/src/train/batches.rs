@@ -18,6 +18,8 @@ use crate::vae::Vae;
 /// Pictures encoded to measure the statistics of latents.
 const STATS_IMAGES: usize = 512;
 const STATS_BATCH: usize = 32;
+/// Pictures that go through a frozen network at once.
+const AT_ONCE: usize = 8;
 
 /// Makes examples of batches.
 pub struct Batches {
@@ -102,13 +104,18 @@ impl Batches {
 
     /// The examples of a batch.
     pub fn examples(&mut self, batch: &Batch) -> Examples {
+        self.examples_with(batch, &mut || {})
+    }
+
+    /// [`examples`](Self::examples), calling `between` whenever a few pictures went through a teacher.
+    pub fn examples_with(&mut self, batch: &Batch, between: &mut dyn FnMut()) -> Examples {
         let px = self.dataset.image_px();
         let count = batch.labels.len();
         let images = pictures(&batch.images, count, px, &self.device);
         let mut features = Vec::new();
         for (teacher, cache) in &mut self.teachers {
             let record = |images: Tensor<4>| host(teacher.features(images));
-            let values = cached(cache, batch, px, &self.device, record);
+            let values = cached(cache, batch, px, &self.device, record, between);
             let shape = [count, teacher.grid() * teacher.grid(), teacher.channels()];
             features.push(Tensor::from_data(TensorData::new(values, shape), &self.device));
         }
@@ -119,7 +126,7 @@ impl Batches {
                 let posterior = vae.encode(images);
                 host(Tensor::cat(vec![posterior.mean.clone(), posterior.std()], 1))
             };
-            let values = cached(cache, batch, px, &self.device, record);
+            let values = cached(cache, batch, px, &self.device, record, between);
             let both =
                 Tensor::<4>::from_data(TensorData::new(values, [count, 2 * z, side, side]), &self.device);
             moments = Some((both.clone().narrow(1, 0, z), both.narrow(1, z, z)));
@@ -169,11 +176,6 @@ impl Batches {
         all
     }
 
-    /// The teachers, in the order of `align.teacher`.
-    pub fn teachers(&self) -> impl Iterator<Item = &Teacher> {
-        self.teachers.iter().map(|(teacher, _)| teacher)
-    }
-
     /// The data set.
     pub fn dataset(&self) -> &Arc<Dataset> {
         &self.dataset
@@ -193,11 +195,13 @@ fn cached(
     px: usize,
     device: &Device,
     record: impl Fn(Tensor<4>) -> Vec<f32>,
+    between: &mut dyn FnMut(),
 ) -> Vec<f32> {
     let keys: Vec<_> = batch.indices.iter().copied().zip(batch.flipped.iter().copied()).collect();
     let mut records: Vec<_> = keys.iter().map(|&(index, flipped)| cache.get(index, flipped)).collect();
     let missing: Vec<usize> = (0..keys.len()).filter(|&i| records[i].is_none()).collect();
-    if !missing.is_empty() {
+    // A few at a time, whoever waits: which pictures go together decides nothing but the time it takes.
+    for missing in missing.chunks(AT_ONCE) {
         let size = 3 * px * px;
         let planar: Vec<u8> =
             missing.iter().flat_map(|&i| &batch.images[i * size..(i + 1) * size]).copied().collect();
@@ -205,6 +209,7 @@ fn cached(
         for (&i, values) in missing.iter().zip(values.chunks_exact(values.len() / missing.len())) {
             records[i] = Some(cache.put(keys[i].0, keys[i].1, values));
         }
+        between();
     }
     records.into_iter().flatten().flatten().collect()
 }

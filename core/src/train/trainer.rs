@@ -56,6 +56,23 @@ pub struct Optimizers {
     pub discriminator: OptimizerState,
 }
 
+/// The models of a trainer as they were before a step, seen between its parts.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// Configuration.
+    pub config: &'a Config,
+    /// The trained networks.
+    pub networks: &'a Networks,
+    /// The averaged transformer.
+    pub ema: &'a Ema,
+    /// The frozen teachers.
+    pub teachers: &'a [Teacher],
+    /// Where the tensors live.
+    pub device: &'a Device,
+    /// Steps done.
+    pub step: u64,
+}
+
 /// Everything that trains.
 pub struct Trainer {
     /// Configuration; weights of losses and learning rates may change while training runs.
@@ -68,6 +85,8 @@ pub struct Trainer {
     pub optimizers: Optimizers,
     pub(super) batches: Batches,
     pinned: Pinned,
+    /// The same as those of `batches`; they share their values.
+    teachers: Vec<Teacher>,
     context: StepContext,
     loader: Loader,
     device: Device,
@@ -116,6 +135,7 @@ impl Trainer {
         let discriminator = Discriminator::new(disc.width, disc.layers, seed, &device);
         let flip = config.data.flip;
         let names = TeacherMetrics::of(&teachers);
+        let seen = teachers.clone();
         let batches = Batches::new(dataset.clone(), device.clone(), flip, teachers, frozen, folder)?;
         if start_from.is_some() && first_step == 0 {
             let (mean, std) = match (&vae.config().latents_mean, &vae.config().latents_std) {
@@ -148,6 +168,7 @@ impl Trainer {
             networks,
             batches,
             pinned: Pinned::default(),
+            teachers: seen,
             loader,
             device,
             reads_each_step: chosen.is_cpu,
@@ -222,25 +243,39 @@ impl Trainer {
         self.step_with(&mut |_| {})
     }
 
-    /// [`step`](Self::step), calling `between` with the trainer as it was before the step, between the
+    /// The models as they are.
+    pub fn moment(&self) -> Moment<'_> {
+        let Self { config, networks, ema, teachers, device, step, .. } = self;
+        Moment { config, networks, ema, teachers, device, step: *step }
+    }
+
+    /// [`step`](Self::step), calling `between` with the models as they were before the step, between the
     /// step's parts. The result is the same.
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub fn step_with(&mut self, between: &mut (dyn FnMut(&Self) + Send)) -> Result<Vec<StepReport>> {
+    pub fn step_with(&mut self, between: &mut (dyn FnMut(&Moment<'_>) + Send)) -> Result<Vec<StepReport>> {
         let micro = self.config.train.accumulate;
         let mut outcome = StepOutcome::default();
         for m in 0..micro {
-            let (examples, draws) = profile::phase("data", || {
-                let batch = self.loader.next()?;
-                let examples = self.batches.examples(&batch);
-                let draws = self.draws(self.step * micro as u64 + m as u64, examples.labels.len());
-                Ok::<_, Error>((examples, draws))
+            let moment = Moment {
+                config: &self.config,
+                networks: &self.networks,
+                ema: &self.ema,
+                teachers: &self.teachers,
+                device: &self.device,
+                step: self.step,
+            };
+            let mut between = || between(&moment);
+            let (loader, batches) = (&mut self.loader, &mut self.batches);
+            let examples = profile::phase("data", || {
+                let batch = loader.next()?;
+                Ok::<_, Error>(batches.examples_with(&batch, &mut between))
             })?;
-            let before: &Self = self;
-            let mut between = || between(before);
+            let number = self.step * micro as u64 + m as u64;
+            let draws = profile::phase("data", || self.draws(number, examples.labels.len()));
             between();
-            let part = step::run_with(&before.networks, &before.context, &examples, &draws, &mut between);
+            let part = step::run_with(&self.networks, &self.context, &examples, &draws, &mut between);
             if m == 0 { outcome = part } else { outcome.add(part) }
         }
         outcome.average(micro);

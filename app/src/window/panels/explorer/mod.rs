@@ -111,6 +111,7 @@ impl ExplorerPanel {
             ui.set_width(ui.available_width());
             self.source.ui(ui, state, &mut commands);
             if ready {
+                ui.add_space(6.0);
                 self.slots.ui(ui, state, &mut self.textures, &mut commands);
             }
         });

@@ -1,8 +1,8 @@
 //! A region of latent positions, painted on a picture with the pointer or with arrow keys and Space.
 
 use egui::{
-    Color32, CornerRadius, CursorIcon, Key, Mesh, Rect, Shape, Slider, Stroke, StrokeKind, TextureId, Ui,
-    Vec2,
+    Color32, CornerRadius, CursorIcon, Key, Mesh, Pos2, Rect, Shape, Slider, Stroke, StrokeKind, TextureId,
+    Ui, Vec2,
 };
 
 use super::grid;
@@ -40,6 +40,19 @@ impl Region {
             for c in column.saturating_sub(self.reach)..=(column + self.reach).min(columns.saturating_sub(1))
             {
                 self.painted[r * columns + c] = !self.erase;
+            }
+        }
+    }
+
+    /// Paints along a line: a pointer moves far between two frames.
+    fn stroke(&mut self, rect: Rect, from: Pos2, to: Pos2) {
+        let cell = grid::cell_rect(rect, self.grid, 0).size().min_elem().max(1.0);
+        let steps = (2.0 * from.distance(to) / cell).ceil().clamp(1.0, 1000.0) as usize;
+        for step in 0..=steps {
+            let at = from.lerp(to, step as f32 / steps as f32);
+            if let Some(at) = grid::cell_at(rect, self.grid, at) {
+                self.cursor = at;
+                self.brush(at);
             }
         }
     }
@@ -83,11 +96,9 @@ impl Region {
             self.brush(self.cursor);
         }
         let hovered = response.hover_pos().and_then(|at| grid::cell_at(rect, size, at));
-        if let Some(at) = response.interact_pointer_pos().and_then(|at| grid::cell_at(rect, size, at))
-            && (response.dragged() || response.clicked() || response.is_pointer_button_down_on())
-        {
-            self.cursor = at;
-            self.brush(at);
+        if let Some(at) = response.interact_pointer_pos() {
+            let pressed = ui.input(|input| input.pointer.press_origin()).filter(|_| response.drag_started());
+            self.stroke(rect, pressed.unwrap_or(at - response.drag_delta()), at);
         }
         if response.hovered() {
             ui.ctx().set_cursor_icon(CursorIcon::Crosshair);
@@ -137,6 +148,11 @@ mod tests {
         region.brush(5);
         assert_eq!(region.mask([3, 4]), None);
         region.erase = false;
+        region.reach = 0;
+        let rect = Rect::from_min_size(Pos2::ZERO, Vec2::new(40.0, 30.0));
+        region.stroke(rect, Pos2::new(5.0, 15.0), Pos2::new(35.0, 15.0));
+        let row: Vec<_> = (0..12).map(|at| (4..8).contains(&at)).collect();
+        assert_eq!(region.mask([3, 4]).unwrap(), row, "no token between is left out");
         region.brush(11);
         assert_eq!(region.mask([8, 8]), None, "of another latent");
     }

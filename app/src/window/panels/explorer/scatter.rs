@@ -209,6 +209,9 @@ impl ScatterTool {
         let texture = self.textures.of(ui.ctx(), &view.atlas);
         let p = palette(ui.visuals());
         let mut clicked = None;
+        if self.picked.is_empty() {
+            return;
+        }
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::splat(4.0);
             // Spread over the selection.
@@ -265,20 +268,22 @@ fn counts_ui<'a>(ui: &mut Ui, counts: BTreeMap<usize, usize>, name: &dyn Fn(usiz
     let dark = ui.visuals().dark_mode;
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = Vec2::new(10.0, 2.0);
-        for (label, count) in counts.iter().take(CLASSES) {
+    egui::Grid::new("classes").num_columns(2).spacing(Vec2::new(14.0, 2.0)).show(ui, |ui| {
+        for (place, (label, count)) in counts.iter().take(CLASSES).enumerate() {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 5.0;
                 let (rect, _) = ui.allocate_exact_size(Vec2::splat(9.0), Sense::hover());
                 ui.painter().circle_filled(rect.center(), 4.0, of_class(*label, dark));
                 ui.label(RichText::new(format!("{} {count}", name(*label))).small());
             });
-        }
-        if counts.len() > CLASSES {
-            quiet(ui, format!("and {} more", counts.len() - CLASSES));
+            if place % 2 == 1 {
+                ui.end_row();
+            }
         }
     });
+    if counts.len() > CLASSES {
+        quiet(ui, format!("and {} more", counts.len() - CLASSES));
+    }
 }
 
 fn progress_ui(ui: &mut Ui, view: &ScatterView) {
