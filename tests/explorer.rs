@@ -317,6 +317,8 @@ fn the_scatter_plot_is_the_pca_of_the_same_latents() {
     // Training pictures in the order of their names: class a first.
     let mut order: Vec<_> = (4..24).collect();
     order.sort_by_key(|i| (i % 3, *i));
+    let order: Vec<usize> = scatter.pictures.iter().map(|(index, _)| order[*index]).collect();
+    assert!(order.windows(2).any(|pair| pair[0] % 3 > pair[1] % 3), "classes come mixed");
     let latents: Vec<Vec<f32>> = order.iter().map(|i| world.mean(&picture(*i))).collect();
     let means: Vec<f32> =
         latents.iter().flat_map(|z| z.chunks(16).map(|plane| plane.iter().sum::<f32>() / 16.0)).collect();

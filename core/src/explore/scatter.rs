@@ -72,7 +72,7 @@ impl Job {
             step,
             // A copy shares its values until training changes them.
             vae: Some(vae.clone()),
-            picks: (0..count).map(|i| i * total / count).collect(),
+            picks: scattered(count).map(|i| i * total / count).collect(),
             next: 0,
             means: Vec::new(),
             flats: Vec::new(),
@@ -230,6 +230,20 @@ impl Job {
     }
 }
 
+/// All numbers below `count`, neighbours far apart: data is sorted by class, and a part of the way should
+/// show every class.
+fn scattered(count: usize) -> impl Iterator<Item = usize> {
+    let common = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let golden = (count as f64 * 0.618_034) as usize;
+    let stride = (golden.max(1)..).find(|stride| common(*stride, count) == 1).unwrap_or(1);
+    (0..count).map(move |i| i * stride % count)
+}
+
 /// `rows`, `[N, width]`, in their first two principal components.
 fn in_two(rows: &[f32], width: usize) -> Fit {
     let words = |error: crate::error::Error| error.to_string();
@@ -277,6 +291,17 @@ mod tests {
         assert_eq!(pooled(&latent, [2, 3, 3], 1), latent);
         assert_eq!(pooled(&latent, [2, 3, 3], 3), [4.0, 13.0], "means over tokens");
         assert_eq!(pooled(&latent, [2, 3, 3], 2)[..4], [2.0, 3.5, 6.5, 8.0], "the rest at the border counts");
+    }
+
+    #[test]
+    fn every_picture_has_its_turn_and_the_first_ones_are_spread() {
+        for count in [1, 2, 3, 16, 20, 1000, 4096] {
+            let mut all: Vec<_> = scattered(count).collect();
+            let tenths: std::collections::BTreeSet<_> = all.iter().take(40).map(|i| i * 10 / count).collect();
+            assert!(count < 40 || tenths.len() == 10, "{count}: {tenths:?}");
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..count), "{count}");
+        }
     }
 
     #[test]
