@@ -111,7 +111,10 @@ fn latents_and_transformer_are_compared_with_a_teacher() {
     let noted = metrics::read(&run.join("evaluations.jsonl")).unwrap();
     for part in ["latents", "transformer"] {
         let cka = likeness[part]["cka"].as_f64().unwrap();
-        assert!(cka > 0.0 && cka < 1.0 && likeness[part]["cknna"].as_f64().unwrap() < 1.0, "{likeness}");
+        assert!(
+            cka > 0.0 && cka < 1.0 && likeness[part]["cknna"].as_f64().unwrap().is_finite(),
+            "{likeness}"
+        );
         assert_eq!(noted[0].values[&format!("{part} cka [efficientnet-lite0]")], cka);
     }
 }

@@ -24,12 +24,12 @@ const TIME: f32 = 0.5;
 /// A step through places that has no common divisor with any grid of 2ⁿ or 3·2ⁿ places.
 const STRIDE: usize = 29;
 
-/// How alike two networks see, 0 to 1.
+/// How alike two networks see: 0 is not at all, 1 the same.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Likeness {
     /// Linear CKA.
     pub cka: f64,
-    /// CKNNA with ten neighbours.
+    /// CKNNA with ten neighbours; an unbiased estimate, which leaves 0 to 1 with very few pictures.
     pub cknna: f64,
 }
 
