@@ -8,18 +8,20 @@
     reason = "tests fail loudly, measurements are printed"
 )]
 
+#[path = "support/outcome.rs"]
+mod outcome;
 mod tiny;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use outcome::outcome;
 use tandem_core::config::Config;
 use tandem_core::device::DeviceChoice;
 use tandem_core::engine::{Command, Engine, Event, Start};
 use tandem_core::explore::{
     BasisChoice, Blend, Edit, Found, LatentAnswer, LatentQuestion, PictureRef, ScatterWish, Wish,
 };
-use tandem_core::run::{Checkpoint, Row, metrics};
 use tiny::TINY;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -92,13 +94,6 @@ fn train(start: Start, asks: bool) -> Heard {
         }
     }
     heard
-}
-
-fn outcome(run: &Path, step: u64) -> (Checkpoint, Vec<Row>) {
-    let mut checkpoint = Checkpoint::load(&run.join(format!("checkpoints/step-{step:08}"))).unwrap();
-    checkpoint.state = serde_json::Value::Null;
-    let rows = metrics::read(&run.join("metrics.jsonl")).unwrap();
-    (checkpoint, rows.into_iter().map(|row| row.repeatable()).collect())
 }
 
 #[test]

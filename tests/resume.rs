@@ -2,14 +2,16 @@
 //! optimizers, averages and metrics.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail loudly")]
 
+#[path = "support/outcome.rs"]
+mod outcome;
 mod tiny;
 
 use std::path::Path;
 
+use outcome::outcome;
 use tandem_core::config::Config;
 use tandem_core::device::DeviceChoice;
 use tandem_core::engine::{Command, Engine, Event, Start};
-use tandem_core::run::{Checkpoint, Row, metrics};
 use tiny::TINY;
 
 /// Trains to the end, or asks to stop when step `stop_at` is told.
@@ -33,14 +35,6 @@ fn new_run(out: &Path, steps: u64, settings: &[&str]) -> Start {
 
 fn resumed(run: &Path, steps: Option<u64>) -> Start {
     Start::Resume { folder: run.to_path_buf(), steps, device: DeviceChoice::Cpu }
-}
-
-/// The last checkpoint's files, and all rows without what the clock says.
-fn outcome(run: &Path, step: u64) -> (Checkpoint, Vec<Row>) {
-    let mut checkpoint = Checkpoint::load(&run.join(format!("checkpoints/step-{step:08}"))).unwrap();
-    checkpoint.state = serde_json::Value::Null;
-    let rows = metrics::read(&run.join("metrics.jsonl")).unwrap();
-    (checkpoint, rows.into_iter().map(|row| row.repeatable()).collect())
 }
 
 #[test]

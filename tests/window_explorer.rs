@@ -10,40 +10,21 @@
 
 #[path = "support/explorer.rs"]
 mod explored;
+#[path = "support/still.rs"]
+mod still;
 #[path = "support/window.rs"]
 mod support;
 
 use egui::{Vec2, accesskit::Role};
 use egui_kittest::kittest::Queryable;
-use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
+use egui_kittest::{SnapshotOptions, SnapshotResults};
 use explored::{first_pictures, held};
+use still::{Window, no_gpu, window};
 use tandem_core::engine::Start;
 use tandem_core::explore::{BasisChoice, Blend, Edit, Found, PictureRef, ScatterWish, Wish};
-use tandem_window::app::App;
 use tandem_window::message::{Command, Event, Pick};
 use tandem_window::prefs::{Look, Tab};
 use tandem_window::state::{AppState, Status};
-
-type Window = Harness<'static, App>;
-
-fn window(state: AppState, pixels: bool) -> Window {
-    let size = Vec2::new(1024.0, 640.0);
-    let mut builder = Harness::builder().with_size(size).with_pixels_per_point(0.5).with_max_steps(12);
-    if pixels {
-        builder = builder.wgpu();
-    }
-    let mut window = builder.build_eframe(move |cc| App::still(state, cc.egui_ctx.clone()));
-    window.run();
-    window
-}
-
-fn no_gpu() -> bool {
-    let waived = std::env::var("TANDEM_NO_GPU").is_ok_and(|v| v == "1");
-    if waived {
-        eprintln!("TANDEM_NO_GPU=1: pictures of the window are waived");
-    }
-    waived
-}
 
 fn options() -> SnapshotOptions {
     SnapshotOptions::new().output_path("../tests/snapshots").threshold(1.5).max_failed_pixels(400usize)

@@ -9,6 +9,8 @@
     reason = "tests fail loudly"
 )]
 
+#[path = "support/still.rs"]
+mod still;
 #[path = "support/window.rs"]
 mod support;
 
@@ -18,38 +20,14 @@ use std::time::{Duration, Instant};
 
 use egui::{Vec2, accesskit::Role};
 use egui_kittest::kittest::Queryable;
-use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
+use egui_kittest::{SnapshotOptions, SnapshotResults};
+use still::{Window, no_gpu, window, window_of};
 use tandem_core::engine::Command as Engine;
 use tandem_window::app::App;
 use tandem_window::message::{Closing, Command, Event, Pick};
 use tandem_window::prefs::{Look, Tab};
 use tandem_window::state::{AppState, Status};
 use tandem_window::typed::PathWish;
-
-type Window = Harness<'static, App>;
-
-/// A window that shows `state`, without threads and with a clock that stands.
-fn window(state: AppState, pixels: bool) -> Window {
-    window_of(state, pixels, Vec2::new(1024.0, 640.0), 0.5)
-}
-
-fn window_of(state: AppState, pixels: bool, size: Vec2, scale: f32) -> Window {
-    let mut builder = Harness::builder().with_size(size).with_pixels_per_point(scale).with_max_steps(12);
-    if pixels {
-        builder = builder.wgpu();
-    }
-    let mut window = builder.build_eframe(move |cc| App::still(state, cc.egui_ctx.clone()));
-    window.run();
-    window
-}
-
-fn no_gpu() -> bool {
-    let waived = std::env::var("TANDEM_NO_GPU").is_ok_and(|v| v == "1");
-    if waived {
-        eprintln!("TANDEM_NO_GPU=1: pictures of the window are waived");
-    }
-    waived
-}
 
 fn at(mut state: AppState, tab: Tab) -> AppState {
     state.prefs.tab = tab;

@@ -140,11 +140,9 @@ fn note(folder: &RunFolder, answers: &Value, found: &Comparison) -> Result<()> {
     values.push(("reconstruction frechet", answers["reconstruction"]["frechet"]["value"].as_f64()));
     let before = metrics::read(&folder.metrics_path()).unwrap_or_default();
     let at = before.iter().take_while(|row| row.step <= step).last();
-    let likeness = &answers["likeness"];
-    let teacher = likeness["teacher"].as_str().unwrap_or_default();
-    let alike = [("latents", "cka"), ("latents", "cknna"), ("transformer", "cka"), ("transformer", "cknna")]
-        .into_iter()
-        .filter_map(|(part, key)| Some((format!("{part} {key} [{teacher}]"), likeness[part][key].as_f64()?)));
+    let alike = likeness(answers).into_iter().map(|(part, measure, teacher, value)| {
+        (format!("{part} {} [{teacher}]", measure.to_lowercase()), value)
+    });
     let row = Row {
         step,
         wall_s: at.map_or(0.0, |row| row.wall_s),
@@ -183,11 +181,17 @@ fn of_run(
         reconstruct(&restored, &held, judge, &lpips, &chosen.device, progress)
     })?;
     answers["reconstruction"] = json!(figures);
-    let teacher = teacher_to_compare(config, args.teacher.as_deref(), &chosen.device)?;
-    answers["likeness"] =
-        json!(work.run("comparing with the teacher", (0, held.len() as u64), |progress| {
-            likenesses(&restored, &teacher, &held, &chosen.device, progress)
-        })?);
+    match teacher_to_compare(config, args.teacher.as_deref(), &chosen.device) {
+        // The run's own may have been moved since; its other figures do not need it.
+        Err(error) if args.teacher.is_none() => line(&format!("not compared with a teacher: {error}")),
+        teacher => {
+            let (teacher, num) = (teacher?, held.len() as u64);
+            let found = work.run("comparing with the teacher", (0, num), |progress| {
+                likenesses(&restored, &teacher, &held, &chosen.device, progress)
+            })?;
+            answers["likeness"] = json!(found);
+        }
+    }
     let draw = args.sampling.draw(args.num.unwrap_or(NUM_OF_RUN), &restored)?;
     answers["sampling"] = args.sampling.job(&args.target, &restored, &draw);
     let set = work
@@ -261,6 +265,18 @@ fn tell(args: &EvalArgs, answers: &Value, found: Option<&Comparison>, judge: &Ju
     Ok(())
 }
 
+/// What was compared with a teacher: part of the run, measure, teacher, value.
+fn likeness(answers: &Value) -> Vec<(&'static str, &'static str, &str, f64)> {
+    let all = &answers["likeness"];
+    let teacher = all["teacher"].as_str().unwrap_or_default();
+    let pairs = ["latents", "transformer"].into_iter().flat_map(|part| [(part, "CKA"), (part, "CKNNA")]);
+    pairs
+        .filter_map(|(part, measure)| {
+            Some((part, measure, teacher, all[part][measure.to_lowercase()].as_f64()?))
+        })
+        .collect()
+}
+
 /// Names and values for a person.
 fn table(answers: &Value, found: Option<&Comparison>, judge: &Judge) -> Vec<(String, String)> {
     let mut rows = Vec::new();
@@ -285,12 +301,8 @@ fn table(answers: &Value, found: Option<&Comparison>, judge: &Judge) -> Vec<(Str
             row(&name, format!("{:.4}", reconstruction[key].as_f64().unwrap_or(f64::NAN)));
         }
     }
-    let likeness = &answers["likeness"];
-    for part in ["latents", "transformer"].iter().filter(|part| likeness[**part].is_object()) {
-        for (name, key) in [("CKA", "cka"), ("CKNNA", "cknna")] {
-            let name = format!("{part}, {name} with {}", likeness["teacher"].as_str().unwrap_or_default());
-            row(&name, format!("{:.4}", likeness[*part][key].as_f64().unwrap_or(f64::NAN)));
-        }
+    for (part, measure, teacher, value) in likeness(answers) {
+        row(&format!("{part}, {measure} with {teacher}"), format!("{value:.4}"));
     }
     if let Some(found) = found {
         let reference = answers["reference"].as_str().unwrap_or_default();
