@@ -2,7 +2,8 @@
 //
 //   dx[b, i, q] = sum_k W[o, i, ky, kx] dy[b, o, (row(q) + top - ky) / s, (column(q) + left - kx) / s]
 //
-// with k = (o, ky, kx), m = i, n = (b, q). A term counts only where the division leaves no rest, so pixels are
+// with m = i, n = (b, q), and k = (o, ky, kx), or (ky, kx, o) where channels come in fours (`taps_outer`): four terms
+// then share their place in the picture. A term counts only where the division leaves no rest, so pixels are
 // taken by phases, those whose padded row and column have the same rests: each phase meets its own taps only, one
 // in s^2 of them, and no product with zero is made. A tile lies in one phase.
 // Kernel size and stride are template values. shared/gemm.wgsl is the machine.
@@ -53,12 +54,28 @@ fn m_size() -> u32 { return info.inputs; }
 fn n_size() -> u32 { return STRIDE * STRIDE * phase_tiles() * BN; }
 fn k_size() -> u32 { return info.outputs * TAPS_H * TAPS_W; }
 
+// Output channel and tap of the phase, in its row and column.
+struct Term {
+    o: u32,
+    row: u32,
+    column: u32,
+}
+
+fn term_of(k: u32) -> Term {
+#if taps_outer_1
+    let tap = k / info.outputs;
+    return Term(k % info.outputs, tap / TAPS_W, tap % TAPS_W);
+#else
+    return Term(k / (TAPS_H * TAPS_W), k % (TAPS_H * TAPS_W) / TAPS_W, k % TAPS_W);
+#end
+}
+
 fn weight_at(m: u32, k: u32) -> f32 {
-    let o = k / (TAPS_H * TAPS_W);
-    let ky = phase_row + k % (TAPS_H * TAPS_W) / TAPS_W * STRIDE;
-    let kx = phase_column + k % TAPS_W * STRIDE;
-    let inside = m < info.inputs && o < info.outputs && ky < KH && kx < KW;
-    let at = ((o * info.inputs + m) * KH + ky) * KW + kx;
+    let term = term_of(k);
+    let ky = phase_row + term.row * STRIDE;
+    let kx = phase_column + term.column * STRIDE;
+    let inside = m < info.inputs && term.o < info.outputs && ky < KH && kx < KW;
+    let at = ((term.o * info.inputs + m) * KH + ky) * KW + kx;
     return select(0.0, weight[select(0u, at, inside)], inside);
 }
 
@@ -89,36 +106,73 @@ fn place_of(n: u32) -> Place {
     return Place(within / area, row, column, exists);
 }
 
-fn grad_at(place: Place, o: u32, tap_row: u32, tap_column: u32) -> f32 {
+#if fixed_1
+var<private> held: array<Place, 4>;
+
+fn hold(n: u32) {
+    held[0] = place_of(n);
+    held[1] = place_of(n + 1u);
+    held[2] = place_of(n + 2u);
+    held[3] = place_of(n + 3u);
+}
+#end
+
+const OUTSIDE: u32 = 0xffffffffu;
+
+// Where the term of a place lies in grad.
+fn address(place: Place, term: Term) -> u32 {
     // Below zero wraps to a huge number, which is outside as well.
     let padded_row = place.row + info.top;
     let padded_column = place.column + info.left;
-    let row = (padded_row - phase_row) / STRIDE - tap_row;
-    let column = (padded_column - phase_column) / STRIDE - tap_column;
-    let reaches = padded_row >= phase_row && padded_column >= phase_column;
+    let row = (padded_row - phase_row) / STRIDE - term.row;
+    let column = (padded_column - phase_column) / STRIDE - term.column;
+    let reaches = padded_row >= phase_row && padded_column >= phase_column && term.row < TAPS_H;
     let inside = reaches && row < info.out_height && column < info.out_width;
-    let reached = place.exists && o < info.outputs && inside;
-    let line = (place.sample * info.outputs + o) * info.out_height + row;
-    return select(0.0, grad[select(0u, line * info.out_width + column, reached)], reached);
+    let reached = place.exists && term.o < info.outputs && inside;
+    let line = (place.sample * info.outputs + term.o) * info.out_height + row;
+    return select(OUTSIDE, line * info.out_width + column, reached);
+}
+
+fn grad_at(at: u32, step: u32) -> f32 {
+    let inside = at != OUTSIDE;
+    return select(0.0, grad[select(0u, at + step, inside)], inside);
 }
 
 fn load_b(n: u32, k: u32) -> Block {
+#if fixed_1
+    let p0 = held[0];
+    let p1 = held[1];
+    let p2 = held[2];
+    let p3 = held[3];
+#else
     let p0 = place_of(n);
     let p1 = place_of(n + 1u);
     let p2 = place_of(n + 2u);
     let p3 = place_of(n + 3u);
+#end
     var block: Block;
+#if taps_outer_1
+    let term = term_of(k);
+    let a0 = address(p0, term);
+    let a1 = address(p1, term);
+    let a2 = address(p2, term);
+    let a3 = address(p3, term);
+    let map = info.out_height * info.out_width;
+    block[0] = vec4<f32>(grad_at(a0, 0u), grad_at(a1, 0u), grad_at(a2, 0u), grad_at(a3, 0u));
+    block[1] = vec4<f32>(grad_at(a0, map), grad_at(a1, map), grad_at(a2, map), grad_at(a3, map));
+    block[2] = vec4<f32>(grad_at(a0, 2u * map), grad_at(a1, 2u * map), grad_at(a2, 2u * map), grad_at(a3, 2u * map));
+    block[3] = vec4<f32>(grad_at(a0, 3u * map), grad_at(a1, 3u * map), grad_at(a2, 3u * map), grad_at(a3, 3u * map));
+#else
     for (var j = 0u; j < 4u; j++) {
-        let o = (k + j) / (TAPS_H * TAPS_W);
-        let row = (k + j) % (TAPS_H * TAPS_W) / TAPS_W;
-        let column = (k + j) % TAPS_W;
+        let term = term_of(k + j);
         block[j] = vec4<f32>(
-            grad_at(p0, o, row, column),
-            grad_at(p1, o, row, column),
-            grad_at(p2, o, row, column),
-            grad_at(p3, o, row, column),
+            grad_at(address(p0, term), 0u),
+            grad_at(address(p1, term), 0u),
+            grad_at(address(p2, term), 0u),
+            grad_at(address(p3, term), 0u),
         );
     }
+#end
     return block;
 }
 

@@ -40,19 +40,41 @@ fn m_size() -> u32 { return info.outputs; }
 fn n_size() -> u32 { return info.inputs * KH * KW; }
 fn k_size() -> u32 { return info.batch * info.out_height * info.out_width; }
 
+// A position of the output; past the last picture for k too large.
+struct Position {
+    b: u32,
+    row: u32,
+    column: u32,
+}
+
+fn position_of(k: u32) -> Position {
+    let area = info.out_height * info.out_width;
+    let p = k % area;
+    return Position(k / area, p / info.out_width, p % info.out_width);
+}
+
+// The position of k + 1.
+fn next(at: Position) -> Position {
+    let wraps = at.column + 1u >= info.out_width;
+    let row = at.row + select(0u, 1u, wraps);
+    let ends = row >= info.out_height;
+    return Position(at.b + select(0u, 1u, ends), select(row, 0u, ends), select(at.column + 1u, 0u, wraps));
+}
+
 fn load_a(m: u32, k: u32) -> Block {
     let area = info.out_height * info.out_width;
     var block: Block;
+    var position = position_of(k);
     for (var j = 0u; j < 4u; j++) {
-        let b = (k + j) / area;
-        let at = (b * info.outputs + m) * area + (k + j) % area;
-        let exists = b < info.batch;
+        let at = (position.b * info.outputs + m) * area + position.row * info.out_width + position.column;
+        let exists = position.b < info.batch;
         block[j] = vec4<f32>(
             grad_at(at, exists && m < info.outputs),
             grad_at(at + area, exists && m + 1u < info.outputs),
             grad_at(at + 2u * area, exists && m + 2u < info.outputs),
             grad_at(at + 3u * area, exists && m + 3u < info.outputs),
         );
+        position = next(position);
     }
     return block;
 }
@@ -90,19 +112,16 @@ fn x_at(window: Window, tap: Tap) -> f32 {
 }
 
 fn load_b(n: u32, k: u32) -> Block {
-    let area = info.out_height * info.out_width;
     let t0 = tap_of(n);
     let t1 = tap_of(n + 1u);
     let t2 = tap_of(n + 2u);
     let t3 = tap_of(n + 3u);
     var block: Block;
+    var at = position_of(k);
     for (var j = 0u; j < 4u; j++) {
-        let b = (k + j) / area;
-        let p = (k + j) % area;
-        let row = p / info.out_width * STRIDE;
-        let column = p % info.out_width * STRIDE;
-        let window = Window(b * info.inputs, row, column, b < info.batch);
+        let window = Window(at.b * info.inputs, at.row * STRIDE, at.column * STRIDE, at.b < info.batch);
         block[j] = vec4<f32>(x_at(window, t0), x_at(window, t1), x_at(window, t2), x_at(window, t3));
+        at = next(at);
     }
     return block;
 }

@@ -1,7 +1,7 @@
 //! What each GPU kernel is worth: time, launches and bytes, forward and backward together, against the same
 //! in plain tensor operations, alternating in one run. A measurement, not a contract:
 //! `cargo test --release --workspace --test kernel_times -- --ignored --nocapture`. The adapter is the first
-//! software one; `VK_ICD_FILENAMES` picks another driver.
+//! software one, or what `TANDEM_ADAPTER` names; `VK_ICD_FILENAMES` picks another driver.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,9 +15,8 @@ mod support;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use tandem_core::device::{DeviceChoice, choose};
 use tandem_core::kernel::gpu::meter::{Launches, Meter};
-use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
+use tandem_core::kernel::op::{GpuForms, on_hardware, set_gpu_forms};
 use tandem_core::kernel::optimizer::{AdamW, Slot, adamw, ema, global_norm};
 use tandem_core::kernel::{self, Conv, GroupNormConfig};
 use tandem_core::params::host;
@@ -67,7 +66,8 @@ fn differentiated<const A: usize, const B: usize, const C: usize, const O: usize
     let (a, b, c) = (leaf(shapes.0, device), leaf(shapes.1, device), leaf(shapes.2, device));
     move || {
         let grads = f(a.clone(), b.clone(), c.clone()).sum().backward();
-        let last = a.grad(&grads).map(host).or_else(|| b.grad(&grads).map(host));
+        // A sum is read: reading a picture would be most of the time.
+        let last = a.grad(&grads).map(|g| host(g.sum())).or_else(|| b.grad(&grads).map(|g| host(g.sum())));
         assert!(last.is_some_and(|values| values[0].is_finite()));
     }
 }
@@ -160,10 +160,47 @@ fn optimizer(device: &Device) {
     });
 }
 
+/// Shapes that fill a graphics card: the autoencoder at 256 px, SiT-XL/2 on eight pictures.
+fn large(device: &Device) {
+    for (c, px, out, conv) in [
+        (128, 256, 128, Conv::new(1, 1)),
+        (256, 128, 256, Conv::new(1, 1)),
+        (512, 64, 512, Conv::new(1, 1)),
+        (128, 256, 128, Conv::downsample()),
+    ] {
+        let shapes = ([1, c, px, px], [out, c, 3, 3], [out]);
+        let what = format!("convolution 3x3 stride {}, {c} to {out} at {px} px", conv.stride);
+        row(&what, &differentiated(device, shapes, move |x, w, b| kernel::conv2d(x, w, Some(b), conv)));
+    }
+    for (rows, inner, out) in [(2048, 1152, 3456), (2048, 1152, 4608), (2048, 4608, 1152)] {
+        let shapes = ([rows, inner], [out, inner], [out]);
+        let linear = |x, w, b| kernel::linear(x, w, Some(b));
+        row(&format!("linear {rows} x {inner} to {out}"), &differentiated(device, shapes, linear));
+    }
+    row(
+        "attention, 8 x 256 tokens, 16 heads of 72",
+        &differentiated(device, ([8, 256, 3, 16, 72], [1], [1]), |x, _, _| kernel::attention(x)),
+    );
+    let norm = GroupNormConfig { groups: 32, eps: 1e-6, silu: true };
+    row(
+        "group norm + SiLU [1, 128, 256, 256]",
+        &differentiated(device, ([1, 128, 256, 256], [128], [128]), move |x, g, b| {
+            kernel::group_norm(x, g, b, norm)
+        }),
+    );
+    let tokens = [8, 256, 1152];
+    row(
+        "layer norm + modulate [8, 256, 1152]",
+        &differentiated(device, (tokens, [8, 1152], [8, 1152]), |x, a, b| {
+            kernel::modulated_layer_norm(x, a, b, 1e-6)
+        }),
+    );
+}
+
 #[test]
 #[ignore = "a measurement of minutes"]
 fn table_of_kernels() {
-    let chosen = choose(DeviceChoice::Software).expect("a software adapter");
+    let chosen = support::adapter().expect("an adapter");
     eprintln!("{}", chosen.name);
     eprintln!("| forward and backward | plain, ms | kernel, ms | gain | launches | | KiB bound |");
     eprintln!("|---|---|---|---|---|---|---|");
@@ -171,5 +208,8 @@ fn table_of_kernels() {
     optimizer(&chosen.device);
     linears(&chosen.device);
     convolutions(&chosen.device);
+    if on_hardware(&leaf([1], &chosen.device)) {
+        large(&chosen.device);
+    }
     set_gpu_forms(GpuForms::Chosen);
 }

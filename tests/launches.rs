@@ -8,11 +8,12 @@
     reason = "tests fail loudly"
 )]
 
+mod support;
+
 use std::sync::Arc;
 
 use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset};
-use tandem_core::device::{DeviceChoice, choose};
 use tandem_core::kernel::gpu::meter::{Launches, Meter};
 use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::train::Trainer;
@@ -40,11 +41,7 @@ fn step_launches(trainer: &mut Trainer, plain: bool) -> Launches {
 
 #[test]
 fn kernels_halve_the_launches_of_a_training_step() {
-    if std::env::var("TANDEM_NO_GPU").is_ok_and(|v| v == "1") {
-        eprintln!("TANDEM_NO_GPU=1: the software adapter is waived");
-        return;
-    }
-    let chosen = choose(DeviceChoice::Software).expect("a software Vulkan adapter");
+    let Some(chosen) = support::adapter() else { return };
     let settings = ["train.batch=1", "train.steps=8", "sit.depth=3"].map(String::from);
     let config = Config::load("nano", &settings).unwrap();
     let dataset = Arc::new(Dataset::open(&DataSource::Embedded, config.data.image_px).unwrap());

@@ -14,13 +14,16 @@ use std::path::Path;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use tandem_core::kernel::gpu::variants;
 
+/// What every WebGPU adapter has: halves can be packed into words.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
 /// What is wrong with a text, if anything.
 fn fault(text: &str) -> Option<String> {
     let module = match naga::front::wgsl::parse_str(text) {
         Ok(module) => module,
         Err(error) => return Some(error.emit_to_string(text)),
     };
-    let info = match Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module) {
+    let info = match Validator::new(ValidationFlags::all(), CAPABILITIES).validate(&module) {
         Ok(info) => info,
         Err(error) => return Some(error.emit_to_string(text)),
     };

@@ -14,6 +14,7 @@ use serde_json::json;
 use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
+use tandem_core::kernel::gpu::memory_bytes;
 use tandem_core::kernel::profile::{phase, record};
 use tandem_core::memory::peak_bytes;
 use tandem_core::params::host;
@@ -132,16 +133,20 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let images_per_s = batch as f64 / step_s;
     let peak_rss_mb = peak_bytes() >> 20;
     let mode = args.mode_name();
+    let reserved_mb = memory_bytes(&chosen.device).map(|(_, reserved)| reserved >> 20);
     if args.json {
         answer(
             &json!({ "images_per_s": images_per_s, "step_s": step_s, "peak_rss_mb": peak_rss_mb,
-            "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch,
+            "device_reserved_mb": reserved_mb, "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch,
             "threads": device::threads() })
             .to_string(),
         );
     } else {
+        let on_device =
+            reserved_mb.map(|mb| format!(", {mb} MiB reserved on the device")).unwrap_or_default();
         line(&format!(
-            "{} {mode}, batch {batch} on {}: {step_s:.3} s, {images_per_s:.1} images/s (median of {}), peak {peak_rss_mb} MiB",
+            "{} {mode}, batch {batch} on {}: {step_s:.3} s, {images_per_s:.1} images/s (median of {}), \
+             peak {peak_rss_mb} MiB{on_device}",
             args.preset, chosen.name, args.steps
         ));
     }

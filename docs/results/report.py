@@ -3,14 +3,17 @@
 
     docs/results/report.py OUT_FOLDER SET [--seconds NAME=S ...] > tables.md
 
-OUT_FOLDER is what run.sh wrote. Copies each run's evaluations.jsonl and config.toml to docs/results/SET/, reads
-only those copies and metrics.jsonl, prints the tables in markdown and writes docs/pictures/results-SET-*.png.
---seconds gives the seconds of one training step, measured apart on a quiet machine, for the tables over time.
+OUT_FOLDER is what run.sh wrote; every seed found there counts: figures are the mean over seeds ± the standard
+deviation, curves the mean between the lowest and the highest. Copies each run's evaluations.jsonl and config.toml to
+docs/results/SET/, reads only those copies and the rows of metrics.jsonl that are shown, prints the tables in markdown
+and writes docs/pictures/results-SET-*.png. --seconds gives the seconds of one training step, measured apart on a quiet
+machine, for the tables over time.
 """
 
 import argparse
 import json
 import shutil
+import statistics
 from pathlib import Path
 
 import matplotlib
@@ -72,11 +75,56 @@ def table(head, rows):
     print()
 
 
-def curve(title, unit, series, path, ylabel):
+def cell(values, digits):
+    """Mean ± standard deviation over seeds."""
+    if not values:
+        return "–"
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+class Runs:
+    """One line of the tables: a method's runs, one for each seed."""
+
+    def __init__(self, name):
+        self.name, self.seeds = name, []
+
+    def add(self, source, kept):
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in ("config.toml", "evaluations.jsonl"):
+            if (source / file).exists():
+                shutil.copy(source / file, kept / file)
+        rows = [row for row in lines(source / "metrics.jsonl") if any(n in row for n, *_ in STRUCTURE)]
+        names = {"step", *(n for n, *_ in STRUCTURE)}
+        rows = [{n: v for n, v in row.items() if n in names} for row in rows]
+        (kept / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.seeds.append(evaluations(kept) | structure(kept))
+
+    def steps(self, key):
+        return sorted({step for seed in self.seeds for step in seed.get(key, {})})
+
+    def at(self, key, step):
+        """The values of all seeds at a step."""
+        return [seed[key][step] for seed in self.seeds if step in seed.get(key, {})]
+
+    def curve(self, key):
+        """{step: (mean, lowest, highest)}"""
+        found = {step: self.at(key, step) for step in self.steps(key)}
+        return {step: (statistics.mean(v), min(v), max(v)) for step, v in found.items()}
+
+    def end(self, key):
+        steps = self.steps(key)
+        return statistics.mean(self.at(key, steps[-1])) if steps else None
+
+
+def plot(title, unit, series, path, ylabel):
+    """`series`: {name: {x: (mean, lowest, highest)}}"""
     figure, axes = plt.subplots(figsize=(7.2, 4.0), dpi=120)
     for name, points in series.items():
-        x, y = zip(*sorted(points.items()))
-        axes.plot(x, y, marker="o", markersize=3.5, linewidth=1.6, color=COLOURS.get(name, "#444"), label=name)
+        x = sorted(points)
+        colour = COLOURS.get(name, "#444")
+        axes.plot(x, [points[at][0] for at in x], marker="o", markersize=3.5, linewidth=1.6, color=colour, label=name)
+        axes.fill_between(x, [points[at][1] for at in x], [points[at][2] for at in x], color=colour, alpha=0.15, linewidth=0)
     axes.set(title=title, xlabel=unit, ylabel=ylabel)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
@@ -88,73 +136,74 @@ def curve(title, unit, series, path, ylabel):
 
 
 def reached(points, level):
-    """The first measured step at or below `level`."""
-    steps = [step for step, value in sorted(points.items()) if value <= level]
+    """The first measured step at or below `level`, by means."""
+    steps = [step for step, (mean, *_) in sorted(points.items()) if mean <= level]
     return str(steps[0]) if steps else "not reached"
+
+
+def figures(measured):
+    print("Figures at the last checkpoint:\n")
+    rows = []
+    for run in measured:
+        last = run.steps("frechet")[-1]
+        rows.append([run.name, str(last), *[cell(run.at(key, last), digits) for key, _, digits, _ in FIGURES]])
+    table(["run", "step", *[label for _, label, *_ in FIGURES]], rows)
+
+
+def over_training(measured, seconds, path):
+    steps = sorted({step for run in measured for step in run.steps("frechet")})
+    print("Fréchet distance over training:\n")
+    table(["run", *map(str, steps)], [[run.name, *[cell(run.at("frechet", s), 1) for s in steps]] for run in measured])
+    curves = {run.name: run.curve("frechet") for run in measured}
+    plot("Fréchet distance against steps", "step", curves, path("frechet"), "Fréchet distance")
+    if seconds:
+        over = {n: {s * seconds[n]: v for s, v in points.items()} for n, points in curves.items() if n in seconds}
+        unit = "seconds on two CPU cores, without the tokenizer's own training"
+        plot("Fréchet distance against training time", unit, over, path("time"), "Fréchet distance")
+    print("First measured step at which a run is as good as another at its end (means over seeds):\n")
+    ends = {run.name: run.end("frechet") for run in measured}
+    head = ["run", *[f"end of {n} ({v:.1f})" for n, v in ends.items()]]
+    table(head, [[n, *[reached(points, level) for level in ends.values()]] for n, points in curves.items()])
+
+
+def autoencoders(runs, path):
+    print("Autoencoders on held-out pictures, at the end (two-stage runs do not change theirs):\n")
+    joint = [run for run in runs if run.name in ("vae", "repa-e", "repa-e-from-vae", "naive") and run.steps("eval_psnr")]
+    rows = []
+    for run in joint:
+        last = run.steps("eval_psnr")[-1]
+        rows.append([run.name, str(last), *[cell(run.at(k, last), d) for k, _, d in STRUCTURE]])
+    table(["run", "step", *[label for _, label, _ in STRUCTURE]], rows)
+    for key, label, _ in STRUCTURE[2:]:
+        series = {run.name: run.curve(key) for run in joint if run.steps(key)}
+        if series:
+            name = key.removeprefix("eval_").replace("_", "-")
+            plot(f"Latents: {label} over training", "step", series, path(name), label)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("set")
-    parser.add_argument("--seed", default="0")
     parser.add_argument("--seconds", nargs="*", default=[])
     args = parser.parse_args()
     seconds = {name: float(value) for name, value in (item.split("=") for item in args.seconds)}
-    pictures = HERE.parent / "pictures"
-    runs = {}
-    for name in ORDER + ["vae"]:
-        source = args.out / f"{name}-seed{args.seed}"
-        if not (source / "config.toml").exists():
-            continue
-        copy = HERE / args.set / source.name
-        copy.mkdir(parents=True, exist_ok=True)
-        for file in ("config.toml", "evaluations.jsonl"):
-            if (source / file).exists():
-                shutil.copy(source / file, copy / file)
-        kept = [row for row in lines(source / "metrics.jsonl") if any(n in row for n, *_ in STRUCTURE)]
-        (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
-        runs[name] = (evaluations(copy), structure(copy))
+    runs = []
+    for name in [*ORDER, "vae"]:
+        run = Runs(name)
+        for source in sorted(args.out.glob(f"{name}-seed*")):
+            if (source / "config.toml").exists():
+                run.add(source, HERE / args.set / source.name)
+        if run.seeds:
+            runs.append(run)
+    measured = [run for run in runs if run.steps("frechet")]
 
-    measured = {name: run for name, run in runs.items() if name != "vae" and run[0].get("frechet")}
-    print("Figures at the last checkpoint:\n")
-    rows = []
-    for name, (figures, _) in measured.items():
-        last = max(figures["frechet"])
-        cells = [f"{figures[key][last]:.{digits}f}" if last in figures.get(key, {}) else "–" for key, _, digits, _ in FIGURES]
-        rows.append([name, str(last), *cells])
-    table(["run", "step", *[label for _, label, *_ in FIGURES]], rows)
+    def path(figure):
+        return HERE.parent / "pictures" / f"results-{args.set}-{figure}.png"
 
-    steps = sorted({step for figures, _ in measured.values() for step in figures["frechet"]})
-    print("Fréchet distance over training:\n")
-    table(
-        ["run", *map(str, steps)],
-        [[name, *[f"{f['frechet'][s]:.2f}" if s in f["frechet"] else "–" for s in steps]] for name, (f, _) in measured.items()],
-    )
-    curve("Fréchet distance against steps", "step", {n: f["frechet"] for n, (f, _) in measured.items()}, pictures / f"results-{args.set}-frechet.png", "Fréchet distance")
-    if seconds:
-        over = {n: {s * seconds[n]: v for s, v in f["frechet"].items()} for n, (f, _) in measured.items() if n in seconds}
-        curve("Fréchet distance against training time", "seconds, two CPU cores, without the tokenizer's own training", over, pictures / f"results-{args.set}-time.png", "Fréchet distance")
-
-    print("First measured step at which a run is as good as another at its end:\n")
-    ends = {name: f["frechet"][max(f["frechet"])] for name, (f, _) in measured.items()}
-    table(
-        ["run", *[f"end of {n} ({v:.1f})" for n, v in ends.items()]],
-        [[name, *[reached(f["frechet"], level) for level in ends.values()]] for name, (f, _) in measured.items()],
-    )
-
-    print("Autoencoders on held-out pictures, at the end (two-stage runs do not change theirs):\n")
-    rows = []
-    for name, (_, found) in runs.items():
-        if found.get("eval_psnr"):
-            last = max(found["eval_psnr"])
-            rows.append([name, str(last), *[f"{found[k][last]:.{d}f}" if last in found.get(k, {}) else "–" for k, _, d in STRUCTURE]])
-    table(["run", "step", *[label for _, label, _ in STRUCTURE]], rows)
-    joint = {n: f for n, (_, f) in runs.items() if n in ("repa-e", "repa-e-from-vae", "naive", "vae")}
-    for key, label, _ in STRUCTURE[2:4]:
-        series = {n: f[key] for n, f in joint.items() if key in f}
-        if series:
-            curve(f"Latents: {label} over training", "step", series, pictures / f"results-{args.set}-{key.removeprefix('eval_')}.png", label)
+    figures(measured)
+    over_training(measured, seconds, path)
+    autoencoders(runs, path)
 
 
 if __name__ == "__main__":

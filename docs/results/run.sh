@@ -9,7 +9,8 @@
 #   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone
 #   JUDGE=tandem-judge             or a file: lpips_vgg16.safetensors
 #   NUM=1000                       samples for each measurement
-#   ONLY="vae repa-e ..."          only these runs
+#   ONLY="vae repa-e ..."          only these runs; calls with other runs or seeds may go on beside each other
+#   DEVICE=auto
 set -euo pipefail
 SET=$1 DATA=$2 OUT=$3
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -73,8 +74,9 @@ for seed in $SEEDS; do
   runs=()
   for name in $ALL; do
     run=$OUT/$name-seed$seed
-    [ -e "$run/config.toml" ] || continue
-    [ "$name" = vae ] || { measure "$name" "$seed"; runs+=("$run"); }
+    { [ "$name" != vae ] && wanted "$name"; } || continue
+    measure "$name" "$seed"
+    runs+=("$run")
   done
-  "$TANDEM" compare "${runs[@]}" --out "$OUT/comparison-seed$seed.html"
+  [ ${#runs[@]} = 0 ] || "$TANDEM" compare "${runs[@]}" --out "$OUT/comparison-seed$seed.html"
 done

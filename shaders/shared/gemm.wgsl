@@ -4,6 +4,7 @@
 //   load_a(m, k), load_b(n, k) -> Block: four values along m (or n) for each of k..k+3, zeros outside
 //   store(m, n, c): the values (m, n..n+3), checked for bounds
 //   m_size(), n_size(), k_size(); begin(n0): told the tile's first column before anything is loaded
+//   hold(n), where `fixed`: told the one n at which this invocation will call load_b
 //
 // A workgroup owns a tile of BM x BN and walks k in steps of BK through workgroup memory; an
 // invocation owns TM x TN values in registers: (TM + TN) / 4 vector reads for TM TN multiply-adds.
@@ -75,6 +76,9 @@ fn main(
     let n0 = tile / m_tiles * BN;
     begin(n0);
     let k_end = min(k_size(), (split + 1u) * info.k_split);
+#if fixed_1
+    hold(n0 + 4u * (local % N4));
+#end
     let row = local / COLUMNS;
     let column = local % COLUMNS;
 #for i in tm4

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tandem_core::device::{self, Chosen, DeviceChoice};
 use tandem_core::error::Result;
 use tandem_core::files::TensorFile;
 use tandem_core::params::{TensorSource, host};
@@ -23,17 +24,27 @@ pub fn shared(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name)
 }
 
-/// The devices on which a case runs: the CPU, and a software Vulkan adapter. A missing adapter
-/// fails, unless `TANDEM_NO_GPU=1` waives it.
-pub fn devices() -> Vec<(&'static str, Device)> {
-    let mut all = vec![("cpu", tandem_core::device::cpu())];
+/// The adapter that stands for a GPU: a software one, or what `TANDEM_ADAPTER` names (`gpu`, `gpu:1`).
+/// A missing adapter fails, unless `TANDEM_NO_GPU=1` waives it.
+pub fn adapter() -> Option<Chosen> {
     if std::env::var("TANDEM_NO_GPU").is_ok_and(|v| v == "1") {
-        eprintln!("TANDEM_NO_GPU=1: the software adapter is waived");
-    } else {
-        let chosen = tandem_core::device::choose(tandem_core::device::DeviceChoice::Software)
-            .expect("no software Vulkan adapter (install mesa-vulkan-drivers, or set TANDEM_NO_GPU=1)");
-        all.push(("software", chosen.device));
+        eprintln!("TANDEM_NO_GPU=1: the adapter is waived");
+        return None;
     }
+    let wanted = std::env::var("TANDEM_ADAPTER").unwrap_or_else(|_| DeviceChoice::Software.to_string());
+    let choice = wanted.parse().expect("TANDEM_ADAPTER names a device");
+    let chosen = device::choose(choice);
+    Some(
+        chosen.expect(
+            "no such adapter (install mesa-vulkan-drivers for a software one, or set TANDEM_NO_GPU=1)",
+        ),
+    )
+}
+
+/// The devices on which a case runs: the CPU, and the [`adapter`].
+pub fn devices() -> Vec<(&'static str, Device)> {
+    let mut all = vec![("cpu", device::cpu())];
+    all.extend(adapter().map(|chosen| ("adapter", chosen.device)));
     all
 }
 

@@ -173,6 +173,10 @@ pub const KEYS: &[Key] = &[
     key("ema.warmup", "Start the average with a small decay, so that short runs have one."),
     num("train.batch", 1.0, 65536.0, "Pictures per micro-batch."),
     num("train.accumulate", 1.0, 65536.0, "Micro-batches whose gradients are averaged in one step."),
+    key(
+        "train.half_activations",
+        "On a GPU, keep what backward reads in half precision: half the memory, gradients right to about three digits.",
+    ),
     num("train.steps", 1.0, MANY, "Steps of the run."),
     num("train.seed", 0.0, MANY, "Seed of weights, order and noise."),
     num("train.metrics_every", 1.0, MANY, "Steps between lines of metrics.jsonl."),

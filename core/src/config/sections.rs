@@ -161,6 +161,8 @@ pub struct TrainSection {
     pub batch: usize,
     /// Micro-batches per step.
     pub accumulate: usize,
+    /// Activations wait for backward in half precision, on a GPU.
+    pub half_activations: bool,
     /// Steps of the run.
     pub steps: u64,
     /// Seed of everything.

@@ -89,6 +89,10 @@ impl Kernel for ActivatedLinear {
         vec![dx, Some(dw), db]
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn keeps(&self, index: usize) -> bool {
         index < 2
     }
@@ -116,6 +120,10 @@ impl Kernel for ActivatedConv {
         // A (leaky) ReLU keeps the sign: its output tells its slope.
         let grad = pointwise::activation_backward(&saved[0], &grad, self.1);
         super::conv::gpu_backward(self.0, 1, inputs, &grad, wanted)
+    }
+
+    fn halves(&self, index: usize) -> bool {
+        index == 0
     }
 
     fn keeps(&self, index: usize) -> bool {

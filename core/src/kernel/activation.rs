@@ -71,6 +71,10 @@ impl Kernel for Pointwise {
         vec![Some(Array::new(cpu::backward(inputs[0].values, grad.values, self.0), grad.shape))]
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
         (gpu::activation(&inputs[0], self.0), Vec::new())
     }

@@ -153,6 +153,10 @@ impl Kernel for Conv2d {
         gpu_backward(self.0, 1, inputs, &grad, wanted)
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn keeps(&self, index: usize) -> bool {
         index < 2
     }

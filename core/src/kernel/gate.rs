@@ -62,6 +62,10 @@ impl Kernel for GatedResidual {
         vec![None, wanted[1].then_some(dgate), wanted[2].then_some(dh)]
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 2
+    }
+
     fn keeps(&self, index: usize) -> bool {
         index > 0
     }

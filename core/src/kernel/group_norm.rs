@@ -66,6 +66,10 @@ impl Kernel for GroupNorm {
             .into()
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn gpu_forward(&self, inputs: &[CubeTensor]) -> (CubeTensor, Vec<CubeTensor>) {
         let (y, stats) = gpu::forward(&inputs[0], &inputs[1], &inputs[2], self.0);
         (y, vec![stats])

@@ -114,6 +114,10 @@ impl Kernel for LayerNorm {
         vec![dx, Some(dscale), Some(dshift)]
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn keeps(&self, index: usize) -> bool {
         index < 2
     }

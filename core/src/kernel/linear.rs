@@ -38,6 +38,10 @@ impl Kernel for Linear {
         2 * (shapes[0][0] * shapes[1][0] * shapes[1][1]) as u64
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn keeps_for(&self, index: usize, wanted: &[bool]) -> bool {
         // x serves the weight's gradient, the weight x's; the bias serves none.
         [wanted[1], wanted[0], false][index]

@@ -120,6 +120,10 @@ impl Kernel for Mlp {
         grads
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn keeps_for(&self, index: usize, wanted: &[bool]) -> bool {
         match index {
             0 => wanted[1..].contains(&true),

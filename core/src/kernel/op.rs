@@ -22,6 +22,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMet
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::gpu;
+use super::kept::Kept;
 use super::lent;
 use super::profile::{self, Operation};
 
@@ -97,6 +98,11 @@ pub trait Kernel: Debug + Send + Sync + 'static {
     /// frozen weight needs no input kept for it.
     fn keeps_for(&self, index: usize, _wanted: &[bool]) -> bool {
         self.keeps(index)
+    }
+
+    /// Whether input `index` is an activation that may wait for backward in half precision.
+    fn halves(&self, _index: usize) -> bool {
+        false
     }
 
     /// Whether the gradient of input `index` is the output's own (a sum's): it is then passed on as it
@@ -256,6 +262,16 @@ pub trait KernelBackend: Backend {
         grad: FloatTensor<Self>,
         wanted: &[bool],
     ) -> Vec<Option<FloatTensor<Self>>>;
+
+    /// `tensor` in half precision, where the backend can.
+    fn halved(tensor: FloatTensor<Self>) -> Kept<Self> {
+        Kept::Whole(tensor)
+    }
+
+    /// What [`halved`](Self::halved) packed, as it was.
+    fn whole(packed: FloatTensor<Self>, _shape: &[usize]) -> FloatTensor<Self> {
+        packed
+    }
 }
 
 type FlexTensor = FloatTensor<Flex>;
@@ -331,13 +347,24 @@ impl KernelBackend for CubeBackend {
     ) -> Vec<Option<CubeTensor>> {
         kernel.gpu_backward(inputs, saved, burn::backend::wgpu::into_contiguous(grad), wanted)
     }
+
+    fn halved(tensor: CubeTensor) -> Kept<Self> {
+        match gpu::half::pack(&tensor) {
+            Some(packed) => Kept::Half(packed, tensor.shape().to_vec()),
+            None => Kept::Whole(tensor),
+        }
+    }
+
+    fn whole(packed: CubeTensor, shape: &[usize]) -> CubeTensor {
+        gpu::half::unpack(&packed, shape)
+    }
 }
 
-/// What backward of a kernel needs, kept on the tape.
+/// What backward of a kernel needs, on the tape.
 #[derive(Clone, Debug)]
-struct Kept<B: KernelBackend> {
+struct Taped<B: KernelBackend> {
     kernel: Arc<dyn Kernel>,
-    inputs: Vec<Option<FloatTensor<B>>>,
+    inputs: Vec<Option<Kept<B>>>,
     saved: Vec<FloatTensor<B>>,
     /// Of forward, for profiles.
     phase: &'static str,
@@ -349,12 +376,13 @@ struct Kept<B: KernelBackend> {
 struct Step;
 
 impl<B: KernelBackend, const N: usize> Backward<B, N> for Step {
-    type State = Kept<B>;
+    type State = Taped<B>;
 
-    fn backward(self, ops: Ops<Kept<B>, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Taped<B>, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let Kept { kernel, inputs, saved, phase, flops } = ops.state;
+        let Taped { kernel, inputs, saved, phase, flops } = ops.state;
+        let inputs: Vec<_> = inputs.into_iter().map(|kept| kept.map(Kept::into_whole)).collect();
         let flops = kernel.backward_flops(flops, &wanted);
         let what = Operation { name: kernel.name(), phase: Some(phase), flops };
         let passed = (0..N).any(|index| kernel.passes(index)).then(|| grad.clone());
@@ -418,10 +446,10 @@ fn taped<B: KernelBackend, C: CheckpointStrategy, const N: usize>(
         OpsKind::Tracked(prep) => {
             let ((output, saved, inputs), flops) = forward::<B>(kernel.as_ref(), primitives);
             let wanted = &on_tape[..N];
-            let keep = |(i, x)| kernel.keeps_for(i, wanted).then_some(x);
+            let keep = |(i, x)| kernel.keeps_for(i, wanted).then(|| Kept::new(x, kernel.halves(i)));
             let inputs = inputs.into_iter().enumerate().map(keep).collect();
             let phase = profile::current_phase();
-            prep.finish(Kept { kernel, inputs, saved, phase, flops }, output)
+            prep.finish(Taped { kernel, inputs, saved, phase, flops }, output)
         }
         OpsKind::UnTracked(prep) => prep.finish(untaped::<B>(&kernel, primitives)),
     }

@@ -83,6 +83,10 @@ impl Kernel for Upsampled {
         conv::gpu_backward(Conv::new(1, 1), 2, inputs, &grad, wanted)
     }
 
+    fn halves(&self, index: usize) -> bool {
+        index == 0
+    }
+
     fn keeps(&self, index: usize) -> bool {
         index < 2
     }

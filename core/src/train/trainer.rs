@@ -24,7 +24,7 @@ use crate::data::{Dataset, Loader};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::kernel::optimizer::Gate;
-use crate::kernel::{KeptBuffers, profile, threads};
+use crate::kernel::{KeptBuffers, keep_half, profile, threads};
 use crate::sit::Sit;
 use crate::vae::Vae;
 use crate::vae::discriminator::Discriminator;
@@ -113,6 +113,7 @@ impl Trainer {
         first_step: u64,
     ) -> Result<Self> {
         let device = chosen.device.clone();
+        keep_half(config.train.half_activations);
         let method = config.method;
         if !method.trains_vae() && start_from.is_none() {
             return Err(Error::Config(format!(

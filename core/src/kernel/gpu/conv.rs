@@ -74,6 +74,7 @@ impl Geometry {
         let (act, slope) = numbered(activation);
         let mut values = self.values().to_vec();
         values.extend([("a_along_k", 1), ("bias", bias.is_some().into()), ("act", act)]);
+        values.extend(fetching(&plan, self.inputs));
         let mut buffers = vec![x, weight];
         buffers.extend(bias);
         buffers.push(&y);
@@ -91,7 +92,9 @@ impl Geometry {
         let n = self.batch * h.div_ceil(s) * w.div_ceil(s);
         let plan = Plan::new(Size { m: self.inputs, n, k, phases: s * s }, false, grad);
         let dx = empty(grad, &[self.batch, self.inputs, h, w]);
-        let program = plan.program(&CONV_INPUT_BACKWARD, &self.values());
+        let mut values = self.values().to_vec();
+        values.extend(fetching(&plan, self.outputs));
+        let program = plan.program(&CONV_INPUT_BACKWARD, &values);
         program.launch(plan.groups, &[grad, weight, &dx], &self.numbers((h, w), &plan));
         if self.up == 2 { nearest_x2_backward(&dx) } else { dx }
     }
@@ -109,7 +112,7 @@ impl Geometry {
         let parts = empty(grad, &[plan.splits, self.outputs, self.taps()]);
         let sums = bias.then(|| empty(grad, &[plan.splits, self.outputs]));
         let mut values = self.values().to_vec();
-        values.extend([("a_along_k", 1), ("row_sums", bias.into())]);
+        values.extend([("a_along_k", 1), ("b_along_k", 1), ("row_sums", bias.into())]);
         let mut buffers = vec![x, grad, &parts];
         buffers.extend(&sums);
         let numbers = self.numbers((self.height, self.width), &plan);
@@ -117,6 +120,12 @@ impl Geometry {
         let shape = [self.outputs, self.inputs, self.kernel.0, self.kernel.1];
         added(parts, &shape, sums, plan.splits)
     }
+}
+
+/// How the picture is fetched: tap by tap where `channels` come in fours, and from places held through all steps
+/// where the tile lets an invocation hold them.
+fn fetching(plan: &Plan, channels: usize) -> [(&'static str, u32); 2] {
+    [("taps_outer", channels.is_multiple_of(4).into()), ("fixed", plan.is_fixed().into())]
 }
 
 /// All kernels at the window sizes and strides of our models.
@@ -127,15 +136,19 @@ pub(super) fn variants_of(plan: &Plan) -> Vec<Program> {
         for up in [1, 2] {
             for with in [0, 1] {
                 let reading = [("up", up), ("a_along_k", 1)];
-                let forward = [&window[..], &reading, &[("bias", with)]].concat();
-                let backward = [&window[..], &reading, &[("row_sums", with)]].concat();
+                let forward =
+                    [&window[..], &reading, &[("bias", with)], &fetching(plan, 4 - with as usize)].concat();
+                let backward = [&window[..], &reading, &[("b_along_k", 1), ("row_sums", with)]].concat();
                 all.push(plan.program(&CONV, &forward));
                 all.push(plan.program(&CONV_WEIGHT_BACKWARD, &backward));
             }
         }
-        all.push(plan.program(&CONV_INPUT_BACKWARD, &window));
+        for fours in [1, 4] {
+            all.push(plan.program(&CONV_INPUT_BACKWARD, &[&window[..], &fetching(plan, fours)].concat()));
+        }
         let mut relu = window.to_vec();
         relu.extend([("up", 1), ("a_along_k", 1), ("bias", 1), ("act", 3)]);
+        relu.extend(fetching(plan, 4));
         all.push(plan.program(&CONV, &relu));
     }
     all

@@ -7,6 +7,7 @@ pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod cosine;
 pub(crate) mod gemm;
+pub(crate) mod half;
 pub mod launch;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
@@ -19,8 +20,10 @@ pub(crate) mod pointwise;
 pub(crate) mod screen;
 pub(crate) mod template;
 
-use burn::cubecl::Device as CubeDevice;
+use burn::backend::DispatchDevice;
 use burn::cubecl::device::WgpuDeviceKind;
+use burn::cubecl::{Device as CubeDevice, MemoryScope};
+use burn::tensor::Device;
 
 /// Whether hand-written shaders run on `device`: through wgpu, and compiled from WGSL.
 pub fn speaks_wgsl(device: &CubeDevice) -> bool {
@@ -33,12 +36,31 @@ pub fn is_software(device: &CubeDevice) -> bool {
     matches!(device, CubeDevice::Wgpu(wgpu) if wgpu.kind == WgpuDeviceKind::Cpu)
 }
 
+/// Memory of a wgpu device, in bytes: what tensors use now, and what is reserved for them. Buffers that were
+/// freed stay reserved, so the second number is the most that was needed, rounded up to pages. `None` for other
+/// devices.
+pub fn memory_bytes(device: &Device) -> Option<(u64, u64)> {
+    fn of(device: &DispatchDevice) -> Option<(u64, u64)> {
+        match device {
+            DispatchDevice::Cube(device) => {
+                let usage = device.client().memory_report(MemoryScope::Device).usage();
+                Some((usage.bytes_in_use, usage.bytes_reserved))
+            }
+            DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
+            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
+            _ => None,
+        }
+    }
+    of(device.as_dispatch())
+}
+
 /// Every text that can be launched, with template values that cover its variants: what a test has naga
 /// validate without a device.
 pub fn variants() -> Vec<launch::Program> {
     let mut all = norm::variants();
     all.extend(layer_norm::variants());
     all.extend(pointwise::variants());
+    all.extend(half::variants());
     all.extend(attention::variants());
     all.extend(cosine::variants());
     all.extend(perceptual::variants());
