@@ -15,6 +15,7 @@ use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
 use tandem_core::kernel::profile::{phase, record};
+use tandem_core::kernel::take_most_live_bytes;
 use tandem_core::memory::peak_bytes;
 use tandem_core::params::host;
 use tandem_core::sample::{SampleConfig, Solver};
@@ -122,6 +123,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         outcome?;
         return profile::tell(args, &chosen.name, batch, &recorded);
     }
+    take_most_live_bytes();
     let mut seconds = Vec::new();
     for _ in 0..args.steps {
         let began = Instant::now();
@@ -131,17 +133,18 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let step_s = median(&mut seconds);
     let images_per_s = batch as f64 / step_s;
     let peak_rss_mb = peak_bytes() >> 20;
+    let peak_tensors_mb = take_most_live_bytes() >> 20;
     let mode = args.mode_name();
     if args.json {
         answer(
             &json!({ "images_per_s": images_per_s, "step_s": step_s, "peak_rss_mb": peak_rss_mb,
             "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch,
-            "threads": device::threads() })
+            "threads": device::threads(), "peak_tensors_mb": peak_tensors_mb })
             .to_string(),
         );
     } else {
         line(&format!(
-            "{} {mode}, batch {batch} on {}: {step_s:.3} s, {images_per_s:.1} images/s (median of {}), peak {peak_rss_mb} MiB",
+            "{} {mode}, batch {batch} on {}: {step_s:.3} s, {images_per_s:.1} images/s (median of {}), peak {peak_rss_mb} MiB, {peak_tensors_mb} of it outputs of kernels",
             args.preset, chosen.name, args.steps
         ));
     }
