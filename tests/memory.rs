@@ -91,14 +91,16 @@ fn checkpointing_keeps_less_and_gives_the_same_gradients() {
         assert_ne!(plain_sit.1, other.1, "the comparison cannot fail");
         vae.checkpoint_gradients(true);
         sit.checkpoint_gradients(true);
-        for (what, plain, again) in
-            [("autoencoder", plain_vae, vae_run(&vae)), ("transformer", plain_sit, sit_run(&sit, &z))]
-        {
+        for (what, plain, again, least) in [
+            ("autoencoder", plain_vae, vae_run(&vae), 1.5),
+            ("transformer", plain_sit, sit_run(&sit, &z), 3.0),
+        ] {
             eprintln!("{name}, {what}: {} bytes kept, {} with checkpointing", plain.0, again.0);
             assert!(plain.1.iter().flatten().any(|g| *g != 0.0));
             assert!(plain.1 == again.1, "{name}: gradients of the {what} differ");
             if name == "cpu" {
-                assert!(2 * again.0 < plain.0, "{what}: {} bytes instead of {}", again.0, plain.0);
+                let times = plain.0 as f64 / again.0 as f64;
+                assert!(times > least, "{what}: {} bytes instead of {}", again.0, plain.0);
             }
         }
     }
@@ -147,7 +149,7 @@ fn what_is_kept_is_what_the_formula_says() {
             {
                 let ratio = kept as f64 / formula;
                 eprintln!("{preset}, {what}, checkpointing {again}: {kept} bytes, {ratio:.2} of the formula");
-                assert!((0.8..1.2).contains(&ratio), "{preset}, {what}: {kept} bytes, formula {formula}");
+                assert!((0.85..1.15).contains(&ratio), "{preset}, {what}: {kept} bytes, formula {formula}");
             }
         }
     }

@@ -14,8 +14,8 @@ use serde_json::json;
 use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
+use tandem_core::kernel::peak_live_bytes;
 use tandem_core::kernel::profile::{phase, record};
-use tandem_core::kernel::take_most_live_bytes;
 use tandem_core::memory::peak_bytes;
 use tandem_core::params::host;
 use tandem_core::sample::{SampleConfig, Solver};
@@ -123,7 +123,6 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         outcome?;
         return profile::tell(args, &chosen.name, batch, &recorded);
     }
-    take_most_live_bytes();
     let mut seconds = Vec::new();
     for _ in 0..args.steps {
         let began = Instant::now();
@@ -133,7 +132,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let step_s = median(&mut seconds);
     let images_per_s = batch as f64 / step_s;
     let peak_rss_mb = peak_bytes() >> 20;
-    let peak_tensors_mb = take_most_live_bytes() >> 20;
+    let peak_tensors_mb = peak_live_bytes() >> 20;
     let mode = args.mode_name();
     if args.json {
         answer(

@@ -37,7 +37,8 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let (memory_bytes, free_bytes) = tandem_core::memory::total_and_free_bytes();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let pictures_bytes = embedded::pack_bytes();
-    let room = chosen.as_ref().map_or(Room { free_bytes: Some(free_bytes as f64), tensor_bytes: None }, Room::of);
+    let room =
+        chosen.as_ref().map_or(Room { free_bytes: Some(free_bytes as f64), tensor_bytes: None }, Room::of);
     let step = args.preset.as_deref().map(|preset| StepFit::of(preset, room)).transpose()?;
     if args.json {
         let weights: Vec<_> =
@@ -131,7 +132,10 @@ impl StepFit {
             format!("  {} the optimizers' moments", giga(cost.moment_bytes)),
             format!("  {} gradients", giga(cost.gradient_bytes)),
             format!("  {} the transformer's average", giga(cost.average_bytes)),
-            format!("  {} kept for backward of each picture, {checkpointing} checkpointing", giga(cost.picture_bytes)),
+            format!(
+                "  {} kept for backward of each picture, {checkpointing} checkpointing",
+                giga(cost.picture_bytes)
+            ),
             format!("  {} the program and its frozen networks", giga(PROGRAM_BYTES)),
             format!(
                 "  {} at most for {batch} pictures at once, what is kept taken {SLACK} times",
@@ -143,10 +147,16 @@ impl StepFit {
             None => "  how much memory the card has, wgpu does not tell".into(),
         });
         all.extend(room.tensor_bytes.map(|most| {
-            format!("  {} the adapter's largest tensor, {} for a picture", giga(most), giga(cost.widest_bytes).trim())
+            format!(
+                "  {} the adapter's largest tensor, {} for a picture",
+                giga(most),
+                giga(cost.widest_bytes).trim()
+            )
         }));
         all.push(match self.fit.micro_batch() {
-            Some(pictures) if pictures == *batch => format!("  train.micro_batch = {batch}: the whole batch fits"),
+            Some(pictures) if pictures == *batch => {
+                format!("  train.micro_batch = {batch}: the whole batch fits")
+            }
             Some(pictures) => format!(
                 "  train.micro_batch = {pictures}: {} parts of each batch, {:.2} GB at most",
                 batch / pictures,

@@ -5,33 +5,17 @@
 )]
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::cubecl::bytes::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
 
 use super::cpu::pool;
-
-/// Bytes of all tensors that live, and the most there were.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-/// Bytes in tensors that kernels of the CPU device made and somebody still holds. Weights and results of plain
-/// tensor operations are not among them.
-pub fn live_bytes() -> usize {
-    LIVE.load(Ordering::Relaxed)
-}
-
-/// The most [`live_bytes`] since the last call, which begins the count anew.
-pub fn take_most_live_bytes() -> usize {
-    MOST.swap(live_bytes(), Ordering::Relaxed)
-}
 
 /// The memory of one tensor.
 struct Lent(Vec<f32>);
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        LIVE.fetch_sub(size_of_val(self.0.as_slice()), Ordering::Relaxed);
+        pool::ends(self.0.len());
         pool::give(std::mem::take(&mut self.0));
     }
 }
@@ -62,8 +46,7 @@ impl AllocationController for Lent {
 /// `values` as a tensor's bytes; the buffer goes to the pool when the tensor is dropped.
 pub fn bytes(values: Vec<f32>) -> Bytes {
     let len = size_of_val(values.as_slice());
-    let live = LIVE.fetch_add(len, Ordering::Relaxed) + len;
-    MOST.fetch_max(live, Ordering::Relaxed);
+    pool::begins(values.len());
     // SAFETY: all `len` bytes of the controller's memory are those of initialised f32 values.
     unsafe { Bytes::from_controller(Box::new(Lent(values)), len) }
 }

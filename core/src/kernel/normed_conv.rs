@@ -86,8 +86,8 @@ impl Kernel for NormedConv {
             pool::give(normal);
             Array::new(dw, weight.shape)
         });
-        let db =
-            wanted[4].then(|| Array::new(cpu_conv::grad_bias(grad.values, g.c_out, g.oh() * g.ow()), &[g.c_out]));
+        let db = wanted[4]
+            .then(|| Array::new(cpu_conv::grad_bias(grad.values, g.c_out, g.oh() * g.ow()), &[g.c_out]));
         if !wanted[..3].contains(&true) {
             return vec![None, None, None, dw, db];
         }

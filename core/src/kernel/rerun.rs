@@ -45,7 +45,9 @@ pub fn node_of(weight: &Tensor<1>) -> Option<NodeId> {
         return None;
     }
     let on_cpu = weight.clone().try_into_primitive::<Autodiff<Flex>>().map(|weight| weight.id());
-    on_cpu.or_else(|_| weight.clone().try_into_primitive::<Autodiff<CubeBackend>>().map(|weight| weight.id())).ok()
+    on_cpu
+        .or_else(|_| weight.clone().try_into_primitive::<Autodiff<CubeBackend>>().map(|weight| weight.id()))
+        .ok()
 }
 
 /// The output `y` of a stretch of one input, on the tape of `x`.

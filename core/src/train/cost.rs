@@ -171,8 +171,9 @@ pub fn decoder(config: &VaeConfig, px: usize) -> Cost {
             from = to;
         }
         if block < last {
-            side *= 2;
+            // The map before it is enlarged.
             cost.keep(to * side * side);
+            side *= 2;
             cost.conv(to, to, 3, side);
         }
     }

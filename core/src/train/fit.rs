@@ -12,7 +12,7 @@ use crate::memory;
 const TEACHER_FEATURES: usize = 768;
 /// What a step holds over what the formula counts, at most: values of LPIPS and discriminator, gradients on their
 /// way, buffers kept for the next step. docs/PERFORMANCE.md has the measurements.
-pub const SLACK: f64 = 1.5;
+pub const SLACK: f64 = 1.25;
 /// The program, its pictures and its frozen networks, in bytes.
 pub const PROGRAM_BYTES: f64 = 150e6;
 

@@ -98,12 +98,7 @@ impl Parameters for SpatialAttention {
 }
 
 /// A block between others: kept for backward, or run `again` by it.
-fn through<P: Part>(
-    again: bool,
-    block: &P,
-    x: Tensor<4>,
-    run: fn(&P, Tensor<4>) -> Tensor<4>,
-) -> Tensor<4> {
+fn through<P: Part>(again: bool, block: &P, x: Tensor<4>, run: fn(&P, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
     if again { run_again(block, x, run) } else { run(block, x) }
 }
 
