@@ -77,6 +77,17 @@ fn kept_and_gradients<M: params::Parameters + Clone>(
     (kept, grads)
 }
 
+/// The largest difference of two sets of gradients, over the largest of each tensor.
+fn distance(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+    let most = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0f32, |most, v| most.max(v.abs()));
+    let of = |(a, b): (&Vec<f32>, &Vec<f32>)| {
+        assert_eq!(a.len(), b.len());
+        let far = most(&mut a.iter().zip(b).map(|(a, b)| a - b));
+        if far == 0.0 { 0.0 } else { far / most(&mut a.iter().copied()).max(1e-12) }
+    };
+    a.iter().zip(b).map(of).fold(0.0, f32::max)
+}
+
 #[test]
 fn checkpointing_keeps_less_and_gives_the_same_gradients() {
     let _alone = alone();
@@ -88,16 +99,18 @@ fn checkpointing_keeps_less_and_gives_the_same_gradients() {
         let sit_run = |sit: &Sit, z: &Tensor<4>| kept_and_gradients(sit, |sit| denoised(sit, z.clone()));
         let (plain_vae, plain_sit) = (vae_run(&vae), sit_run(&sit, &z));
         let other = sit_run(&sit, &latent(&sit, 0.1, &device));
-        assert_ne!(plain_sit.1, other.1, "the comparison cannot fail");
+        assert!(distance(&plain_sit.1, &other.1) > 1e-3, "the comparison cannot fail");
         vae.checkpoint_gradients(true);
         sit.checkpoint_gradients(true);
-        for (what, plain, again, least) in [
-            ("autoencoder", plain_vae, vae_run(&vae), 1.5),
-            ("transformer", plain_sit, sit_run(&sit, &z), 3.0),
+        for (what, plain, again, least, within) in [
+            ("autoencoder", plain_vae, vae_run(&vae), 1.5, 0.0),
+            // The gradients of the tokens that a projector reads too are added in another order.
+            ("transformer", plain_sit, sit_run(&sit, &z), 3.0, 1e-5),
         ] {
             eprintln!("{name}, {what}: {} bytes kept, {} with checkpointing", plain.0, again.0);
             assert!(plain.1.iter().flatten().any(|g| *g != 0.0));
-            assert!(plain.1 == again.1, "{name}: gradients of the {what} differ");
+            let far = distance(&plain.1, &again.1);
+            assert!(far <= within, "{name}: gradients of the {what} differ by {far:e}");
             if name == "cpu" {
                 let times = plain.0 as f64 / again.0 as f64;
                 assert!(times > least, "{what}: {} bytes instead of {}", again.0, plain.0);

@@ -4,7 +4,8 @@
 //! burn's own checkpointing strategies know burn's operations only. Here the stretch is one step of the outer tape;
 //! its backward records the stretch anew and runs a backward inside the backward, which burn allows as long as the
 //! inner tape shares no node with the outer one: weights are tracked afresh, and their gradients are handed to the
-//! nodes of the outer weights. The inner tape begins at the very gradient that arrives, so results agree to the bit.
+//! nodes of the outer weights. The inner tape begins at the very gradient that arrives, so that a
+//! stretch gives the gradients that it would give without, to the bit.
 
 use std::fmt::Debug;
 use std::sync::Arc;
