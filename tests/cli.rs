@@ -214,6 +214,31 @@ fn doctor_answers_in_one_json_object_and_in_lines() {
 }
 
 #[test]
+fn doctor_shows_what_of_a_preset_fits() {
+    let of = |preset: &str| {
+        let arguments = ["doctor", "--device", "cpu", "--json", "--preset", preset];
+        json_of(&succeed(&mut tandem(arguments)))["step"].clone()
+    };
+    let nano = of("nano");
+    let number = |key: &str| nano[key].as_f64().unwrap();
+    let parts = ["weight_bytes", "moment_bytes", "gradient_bytes", "average_bytes"];
+    assert_eq!(parts.map(number).iter().sum::<f64>(), number("fixed_bytes"));
+    assert!(number("needed_bytes") > number("fixed_bytes") + 32.0 * number("picture_bytes"));
+    assert_eq!(number("micro_batch"), 32.0, "nano fits anywhere: {nano}");
+    let folder = tempfile::tempdir().unwrap();
+    let huge = folder.path().join("huge.toml");
+    fs::write(&huge, "[data]\nimage_px = 1024\n[train]\nbatch = 4096\n").unwrap();
+    let huge = huge.to_str().unwrap();
+    let cut = of(huge)["micro_batch"].as_u64();
+    assert!(cut.is_none_or(|cut| cut < 4096 && 4096 % cut == 0), "{cut:?}");
+    let lines = text(&succeed(&mut tandem(["doctor", "--device", "cpu", "--preset", huge])).stdout);
+    assert_says(
+        &lines,
+        &["GB weights", "moments", "gradients", "average", "kept for backward", "train.micro_batch ="],
+    );
+}
+
+#[test]
 fn what_cannot_be_resumed_says_why() {
     let folder = tempfile::tempdir().unwrap();
     assert_says(&fail(&mut resume(&folder.path().join("no"))), &["no such run folder"]);

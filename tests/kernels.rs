@@ -120,6 +120,46 @@ fn convolution_with_bias() {
 }
 
 #[test]
+fn group_norm_silu_and_convolution_in_one() {
+    use kernel::normed_conv::{normed_conv2d, normed_conv2d_reference};
+    set_gpu_forms(GpuForms::All);
+    for (shape, groups, out, conv) in [
+        ([1, 1, 1, 2], 1, 1, Conv::new(1, 1)),
+        ([2, 6, 5, 7], 3, 4, Conv::new(1, 1)),
+        ([3, 16, 9, 9], 8, 17, Conv::new(1, 1)),
+        ([2, 64, 12, 10], 8, 65, Conv::new(1, 1)),
+        ([2, 4, 8, 8], 4, 4, Conv::downsample()),
+    ] {
+        let c = shape[1];
+        for silu in [false, true] {
+            let norm = GroupNormConfig { groups, eps: 1e-6, silu };
+            let run = |device: &Device, reference: bool| {
+                let (x, w) = (leaf(1, shape, device), leaf(4, [out, c, 3, 3], device));
+                let [gamma, beta, b] = [(2, c), (3, c), (5, out)].map(|(seed, n)| leaf(seed, [n], device));
+                let of_norm = (gamma.clone(), beta.clone());
+                let form = if reference { normed_conv2d_reference } else { normed_conv2d };
+                let y = form(x.clone(), of_norm, norm, (w.clone(), b.clone()), conv);
+                let weights = leaf(6, y.dims(), device).without_autodiff();
+                let grads = (y.clone() * weights).sum().backward();
+                let flat = [gamma, beta, b].map(|v| host(v.grad(&grads).unwrap()));
+                let maps = [host(y), host(x.grad(&grads).unwrap()), host(w.grad(&grads).unwrap())];
+                [maps.to_vec(), flat.to_vec()].concat()
+            };
+            let theirs = run(&tandem_core::device::cpu(), true);
+            for (name, device) in support::devices() {
+                let ours = run(&device, false);
+                for ((part, mine), theirs) in
+                    ["y", "dx", "dw", "dgamma", "dbeta", "db"].iter().zip(ours).zip(&theirs)
+                {
+                    let scale = theirs.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+                    compare(&format!("{name}, {shape:?}, silu {silu}: {part}"), &mine, theirs, 2e-5 * scale);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn mlp_of_two_maps() {
     use kernel::mlp::{Between, mlp_reference};
     for (rows, inner, hidden, out) in [(1, 1, 1, 1), (7, 5, 9, 3), (1100, 12, 40, 24)] {

@@ -1,5 +1,5 @@
-//! A run that was stopped or extended is the run that was not, bit for bit, on the CPU: weights,
-//! optimizers, averages and metrics.
+//! A run that was stopped or extended, or that keeps less for backward, is the run that was not, bit for bit, on the
+//! CPU: weights, optimizers, averages and metrics.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail loudly")]
 
 #[path = "support/outcome.rs"]
@@ -73,4 +73,56 @@ fn a_run_on_a_frozen_autoencoder_goes_on_without_the_run_it_came_from() {
     std::fs::remove_dir_all(at("source")).unwrap();
     run(resumed(&at("halved"), Some(4)), None);
     assert_eq!(outcome(&at("halved"), 4), outcome(&at("whole"), 4));
+}
+
+#[test]
+fn gradient_checkpointing_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    run(new_run(&at("plain"), 3, &[]), None);
+    run(new_run(&at("checkpointed"), 3, &["train.gradient_checkpointing=true"]), None);
+    assert_eq!(outcome(&at("checkpointed"), 3), outcome(&at("plain"), 3));
+}
+
+/// The value of `train.micro_batch` that a run noted.
+fn micro_batch(run: &Path) -> usize {
+    let text = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    Config::parse(&text, &[], "run").unwrap().train.micro_batch
+}
+
+#[test]
+fn micro_batches_are_noted_and_a_run_goes_on_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    run(new_run(&at("fits"), 4, &[]), None);
+    assert_eq!(micro_batch(&at("fits")), 2, "all of the batch fits");
+    run(new_run(&at("same"), 4, &["train.micro_batch=2"]), None);
+    assert_eq!(outcome(&at("same"), 4), outcome(&at("fits"), 4));
+
+    run(new_run(&at("cut"), 4, &["train.micro_batch=1"]), None);
+    run(new_run(&at("stopped"), 2, &["train.micro_batch=1"]), None);
+    run(resumed(&at("stopped"), Some(4)), None);
+    assert_eq!(micro_batch(&at("stopped")), 1);
+    assert_eq!(outcome(&at("stopped"), 4), outcome(&at("cut"), 4));
+    assert_ne!(outcome(&at("cut"), 4).0, outcome(&at("fits"), 4).0, "the parts' statistics differ");
+}
+
+#[test]
+fn without_batch_statistics_micro_batches_differ_by_rounding_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    run(new_run(&at("source"), 1, &["method=vae"]), None);
+    let from = format!("vae.init_from={}", at("source").display());
+    let loss = |name: &str, size: &str, seed: &str| {
+        let size = format!("train.micro_batch={size}");
+        run(new_run(&at(name), 3, &["method=repa", &from, &size, seed]), None);
+        let rows = outcome(&at(name), 3).1;
+        let values: Vec<f64> = rows.iter().filter_map(|row| row.values.get("sit_loss").copied()).collect();
+        assert_eq!(values.len(), 3);
+        values
+    };
+    let far = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let whole = loss("whole", "2", "train.seed=0");
+    assert!(far(&whole, &loss("cut", "1", "train.seed=0")) < 1e-4);
+    assert!(far(&whole, &loss("other", "2", "train.seed=1")) > 1e-4, "the comparison cannot fail");
 }

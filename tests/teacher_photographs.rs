@@ -45,7 +45,7 @@ fn photographs() -> (Tensor<4>, Vec<usize>) {
         let of_class = (0..set.len(Split::Held)).filter(|&i| set.label(Split::Held, i) == label);
         for index in of_class.take(PER_CLASS) {
             let mut picture = vec![0; 3 * PX * PX];
-            planar_from_hwc(set.image(Split::Held, index), PX, false, &mut picture);
+            planar_from_hwc(&set.image(Split::Held, index), PX, false, &mut picture);
             planar.extend(picture);
             classes.push(number);
         }

@@ -15,6 +15,7 @@ use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
 use tandem_core::kernel::gpu::memory_bytes;
+use tandem_core::kernel::peak_live_bytes;
 use tandem_core::kernel::profile::{phase, record};
 use tandem_core::memory::peak_bytes;
 use tandem_core::params::host;
@@ -132,13 +133,14 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let step_s = median(&mut seconds);
     let images_per_s = batch as f64 / step_s;
     let peak_rss_mb = peak_bytes() >> 20;
+    let peak_tensors_mb = peak_live_bytes() >> 20;
     let mode = args.mode_name();
     let reserved_mb = memory_bytes(&chosen.device).map(|(_, reserved)| reserved >> 20);
     if args.json {
         answer(
             &json!({ "images_per_s": images_per_s, "step_s": step_s, "peak_rss_mb": peak_rss_mb,
-            "device_reserved_mb": reserved_mb, "device": chosen.name, "preset": args.preset, "mode": mode, "batch": batch,
-            "threads": device::threads() })
+            "device_reserved_mb": reserved_mb, "device": chosen.name, "preset": args.preset, "mode": mode,
+            "batch": batch, "threads": device::threads(), "peak_tensors_mb": peak_tensors_mb })
             .to_string(),
         );
     } else {
@@ -146,7 +148,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             reserved_mb.map(|mb| format!(", {mb} MiB reserved on the device")).unwrap_or_default();
         line(&format!(
             "{} {mode}, batch {batch} on {}: {step_s:.3} s, {images_per_s:.1} images/s (median of {}), \
-             peak {peak_rss_mb} MiB{on_device}",
+             peak {peak_rss_mb} MiB, {peak_tensors_mb} of it outputs of kernels{on_device}",
             args.preset, chosen.name, args.steps
         ));
     }

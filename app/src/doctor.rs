@@ -3,10 +3,10 @@
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tandem_core::config::Config;
+use tandem_core::config::{Config, TrainSection};
 use tandem_core::data::embedded;
 use tandem_core::device::{self, Adapter, DeviceChoice};
-use tandem_core::train::cost;
+use tandem_core::train::fit::{Fit, PROGRAM_BYTES, Room, SLACK};
 use tandem_core::weights;
 
 use crate::progress::answer;
@@ -37,7 +37,9 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let (memory_bytes, free_bytes) = tandem_core::memory::total_and_free_bytes();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let pictures_bytes = embedded::pack_bytes();
-    let step = args.preset.as_deref().map(StepFit::of).transpose()?;
+    let room =
+        chosen.as_ref().map_or(Room { free_bytes: Some(free_bytes as f64), tensor_bytes: None }, Room::of);
+    let step = args.preset.as_deref().map(|preset| StepFit::of(preset, room)).transpose()?;
     if args.json {
         let weights: Vec<_> =
             weights::embedded().iter().map(|(n, b)| json!({ "name": n, "bytes": b })).collect();
@@ -64,7 +66,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         for (name, bytes) in weights::embedded() {
             answer(&format!("embedded weights: {name}, {:.1} MB", bytes as f64 / 1e6));
         }
-        step.iter().flat_map(|step| step.lines(free_bytes)).for_each(|text| answer(&text));
+        step.iter().flat_map(StepFit::lines).for_each(|text| answer(&text));
     }
     chosen?;
     Ok(())
@@ -83,64 +85,84 @@ fn show(number: usize, a: &Adapter) {
     ));
 }
 
-/// Features of a teacher when none is loaded: DINOv2-B's; the width hardly matters here.
-const TEACHER_FEATURES: usize = 768;
 /// Classes when no data set is opened: ImageNet's.
 const CLASSES: usize = 1000;
 
-/// What a step of a preset costs.
+/// What a step of a preset costs, and what of it fits.
 struct StepFit {
     preset: String,
-    batch: usize,
     accumulate: usize,
-    cost: cost::StepCost,
+    checkpointing: bool,
+    fit: Fit,
 }
 
 impl StepFit {
-    fn of(preset: &str) -> Result<Self> {
+    fn of(preset: &str, room: Room) -> Result<Self> {
         let config = Config::load(preset, &[])?;
-        let cost = cost::step(&config, CLASSES, vec![TEACHER_FEATURES])?;
-        let (batch, accumulate) = (config.train.batch, config.train.accumulate);
-        Ok(Self { preset: preset.into(), batch, accumulate, cost })
-    }
-
-    fn needed_bytes(&self, pictures: usize) -> f64 {
-        self.cost.fixed_bytes + pictures as f64 * self.cost.picture_bytes
+        let fit = Fit::of(&config, CLASSES, room)?;
+        let TrainSection { accumulate, gradient_checkpointing, .. } = config.train;
+        Ok(Self { preset: preset.into(), accumulate, checkpointing: gradient_checkpointing, fit })
     }
 
     fn json(&self) -> serde_json::Value {
-        json!({ "preset": self.preset, "batch": self.batch, "accumulate": self.accumulate,
-            "flops_per_picture": self.cost.flops, "fixed_bytes": self.cost.fixed_bytes,
-            "picture_bytes": self.cost.picture_bytes, "needed_bytes": self.needed_bytes(self.batch) })
+        let Fit { cost, batch, room } = &self.fit;
+        json!({ "preset": self.preset, "batch": batch, "accumulate": self.accumulate,
+            "gradient_checkpointing": self.checkpointing, "flops_per_picture": cost.flops,
+            "weight_bytes": cost.weight_bytes, "moment_bytes": cost.moment_bytes,
+            "gradient_bytes": cost.gradient_bytes, "average_bytes": cost.average_bytes,
+            "fixed_bytes": cost.fixed_bytes(), "picture_bytes": cost.picture_bytes,
+            "widest_bytes": cost.widest_bytes, "needed_bytes": self.fit.needed_bytes(*batch),
+            "free_bytes": room.free_bytes, "tensor_limit_bytes": room.tensor_bytes,
+            "micro_batch": self.fit.micro_batch() })
     }
 
-    fn lines(&self, free: u64) -> Vec<String> {
-        let giga = |bytes: f64| format!("{:.2} GB", bytes / 1e9);
-        let pictures = self.batch * self.accumulate;
+    fn lines(&self) -> Vec<String> {
+        let Fit { cost, batch, room } = &self.fit;
+        let giga = |bytes: f64| format!("{:8.2} GB", bytes / 1e9);
+        let pictures = batch * self.accumulate;
+        let checkpointing = if self.checkpointing { "with" } else { "without" };
         let mut all = vec![
             format!(
                 "{}: a step of {pictures} pictures is {:.3} TFLOP, {:.1} GFLOP for each picture",
                 self.preset,
-                self.cost.flops * pictures as f64 / 1e12,
-                self.cost.flops / 1e9
+                cost.flops * pictures as f64 / 1e12,
+                cost.flops / 1e9
             ),
+            format!("  {} weights", giga(cost.weight_bytes)),
+            format!("  {} the optimizers' moments", giga(cost.moment_bytes)),
+            format!("  {} gradients", giga(cost.gradient_bytes)),
+            format!("  {} the transformer's average", giga(cost.average_bytes)),
             format!(
-                "  memory about {} = {} for weights, moments, gradients and averages + {} x {} kept for backward",
-                giga(self.needed_bytes(self.batch)),
-                giga(self.cost.fixed_bytes),
-                self.batch,
-                giga(self.cost.picture_bytes)
+                "  {} kept for backward of each picture, {checkpointing} checkpointing",
+                giga(cost.picture_bytes)
+            ),
+            format!("  {} the program and its frozen networks", giga(PROGRAM_BYTES)),
+            format!(
+                "  {} at most for {batch} pictures at once, what is kept taken {SLACK} times",
+                giga(self.fit.needed_bytes(*batch))
             ),
         ];
-        all.push(match cost::micro_batches(&self.cost, self.batch, free as f64) {
-            Some(1) => format!("  fits into the {} that are free", giga(free as f64)),
-            Some(parts) => format!(
-                "  {} are free: --set train.batch={} --set train.accumulate={} fits",
-                giga(free as f64),
-                self.batch / parts,
-                self.accumulate * parts
+        all.push(match room.free_bytes {
+            Some(free) => format!("  {} free", giga(free)),
+            None => "  how much memory the card has, wgpu does not tell".into(),
+        });
+        all.extend(room.tensor_bytes.map(|most| {
+            format!(
+                "  {} the adapter's largest tensor, {} for a picture",
+                giga(most),
+                giga(cost.widest_bytes).trim()
+            )
+        }));
+        all.push(match self.fit.micro_batch() {
+            Some(pictures) if pictures == *batch => {
+                format!("  train.micro_batch = {batch}: the whole batch fits")
+            }
+            Some(pictures) => format!(
+                "  train.micro_batch = {pictures}: {} parts of each batch, {:.2} GB at most",
+                batch / pictures,
+                self.fit.needed_bytes(pictures) / 1e9
             ),
-            None => format!("  {} are free: not even one picture fits", giga(free as f64)),
+            None => "  train.micro_batch = 1 would be tried: not even one picture fits".into(),
         });
         all
     }

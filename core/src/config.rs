@@ -289,6 +289,12 @@ impl Config {
             )));
         }
         self.sit_config(1, vec![1])?.check()?;
+        let TrainSection { batch, micro_batch, .. } = self.train;
+        if micro_batch > 0 && !batch.is_multiple_of(micro_batch) {
+            return Err(Error::Config(format!(
+                "train.micro_batch = {micro_batch} does not divide train.batch = {batch}"
+            )));
+        }
         if self.preview.images.len() > MAX_OWN_IMAGES {
             return Err(Error::Config(format!(
                 "preview.images: at most {MAX_OWN_IMAGES} pictures are shown"

@@ -120,6 +120,8 @@ pub struct Chosen {
     pub reason: String,
     /// Whether it is the CPU device.
     pub is_cpu: bool,
+    /// The adapter, unless it is the CPU device.
+    pub adapter: Option<Adapter>,
 }
 
 /// The CPU device (burn-flex).
@@ -243,7 +245,7 @@ fn choose_auto() -> Chosen {
 fn chosen_cpu(reason: &str) -> Chosen {
     let threads = threads();
     let name = format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" });
-    Chosen { device: cpu(), name, reason: reason.into(), is_cpu: true }
+    Chosen { device: cpu(), name, reason: reason.into(), is_cpu: true, adapter: None }
 }
 
 fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
@@ -259,6 +261,7 @@ fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
             name: format!("{} ({}, {})", adapter.name, adapter.kind, adapter.api),
             reason: reason.into(),
             is_cpu: false,
+            adapter: Some(adapter.clone()),
         }),
         _ => Err(Error::Device(format!(
             "{} was found but does not compute (driver {})",

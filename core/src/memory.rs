@@ -2,11 +2,18 @@
 
 use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
-/// Memory of the machine and how much of it is free, in bytes.
+/// Memory of the machine, or of the container that this process is confined to, and how much of it is free, in bytes.
 pub fn total_and_free_bytes() -> (u64, u64) {
     let wanted = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(wanted);
-    (system.total_memory(), system.available_memory())
+    let (total, free) = (system.total_memory(), system.available_memory());
+    match system.cgroup_limits() {
+        // What the container's files take in the page cache makes way.
+        Some(limits) if limits.total_memory > 0 && limits.total_memory < total => {
+            (limits.total_memory, free.min(limits.total_memory.saturating_sub(limits.rss)))
+        }
+        _ => (total, free),
+    }
 }
 
 /// The most memory this process has held, in bytes: Linux counts it, elsewhere it is what is held

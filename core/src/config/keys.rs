@@ -171,8 +171,20 @@ pub const KEYS: &[Key] = &[
     num("optim.warmup_steps", 0.0, MANY, "Steps of linear warm-up of the learning rates."),
     num("ema.decay", 0.0, 1.0, "Decay of the transformer's moving average per step."),
     key("ema.warmup", "Start the average with a small decay, so that short runs have one."),
-    num("train.batch", 1.0, 65536.0, "Pictures per micro-batch."),
-    num("train.accumulate", 1.0, 65536.0, "Micro-batches whose gradients are averaged in one step."),
+    num("train.batch", 1.0, 65536.0, "Pictures of a batch."),
+    num("train.accumulate", 1.0, 65536.0, "Batches whose gradients are averaged in one step."),
+    num(
+        "train.micro_batch",
+        0.0,
+        65536.0,
+        "Pictures that go through the networks at once, a divisor of the batch; 0 takes as many as fit in memory and \
+         notes the choice in the run. Only the statistics of the norms over a batch depend on it.",
+    ),
+    key(
+        "train.gradient_checkpointing",
+        "Keep the inputs of each block alone for backward and run the blocks again there: less memory, more \
+         arithmetic, the same gradients.",
+    ),
     key(
         "train.half_activations",
         "On a GPU, keep what backward reads in half precision: half the memory, gradients right to about three digits.",

@@ -157,10 +157,14 @@ pub struct EmaSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainSection {
-    /// Pictures per micro-batch.
+    /// Pictures that the loader hands out together.
     pub batch: usize,
-    /// Micro-batches per step.
+    /// Batches whose gradients are averaged in one step.
     pub accumulate: usize,
+    /// Pictures that go through the networks at once; 0 until it is chosen.
+    pub micro_batch: usize,
+    /// Run blocks again in backward instead of keeping what is inside them.
+    pub gradient_checkpointing: bool,
     /// Activations wait for backward in half precision, on a GPU.
     pub half_activations: bool,
     /// Steps of the run.

@@ -5,6 +5,7 @@
 //! decoder's memory is bounded. A JPEG that stops early is refused, as Pillow does; the decoder alone
 //! would paint the rest grey.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -77,6 +78,25 @@ pub fn decode_square(bytes: &[u8], side_px: usize) -> Result<Vec<u8>, String> {
     Ok(center_crop(&pixels, width, height, side_px))
 }
 
+/// Decodes a picture file to what [`square`] needs of it: the picture itself where it is a square and not larger,
+/// else the middle square, `[side_px, side_px, 3]`.
+///
+/// # Errors
+/// As [`decode_rgb`].
+pub fn decode_small(bytes: &[u8], side_px: usize) -> Result<Vec<u8>, String> {
+    let Rgb { pixels, width, height } = decode_rgb(bytes)?;
+    if width == height && width <= side_px {
+        return Ok(pixels);
+    }
+    Ok(center_crop(&pixels, width, height, side_px))
+}
+
+/// The square `[side_px, side_px, 3]` that [`decode_square`] gives, from what [`decode_small`] gave.
+pub fn square(small: &[u8], side_px: usize) -> Cow<'_, [u8]> {
+    let side = (small.len() / 3).isqrt();
+    if side == side_px { Cow::Borrowed(small) } else { Cow::Owned(center_crop(small, side, side, side_px)) }
+}
+
 /// RGB8 pixels, alpha composited over white.
 fn over_white(image: DynamicImage) -> Vec<u8> {
     if !image.color().has_alpha() {
@@ -138,6 +158,16 @@ mod tests {
         let rgb = decode_rgb(&encoded(image.clone(), ImageFormat::Jpeg)).unwrap();
         let off = rgb.pixels.iter().zip(image.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(off < Some(40), "{off:?}");
+    }
+
+    #[test]
+    fn small_squares_are_enlarged_when_they_are_asked_for() {
+        for (width, height, stored) in [(20, 20, 20), (32, 32, 32), (40, 40, 32), (20, 24, 32)] {
+            let bytes = encoded(gradient(width, height), ImageFormat::Png);
+            let small = decode_small(&bytes, 32).unwrap();
+            assert_eq!(small.len(), stored * stored * 3, "{width} x {height}");
+            assert_eq!(square(&small, 32), decode_square(&bytes, 32).unwrap(), "{width} x {height}");
+        }
     }
 
     #[test]

@@ -30,6 +30,27 @@ pub struct Batch {
     pub flipped: Vec<bool>,
 }
 
+impl Batch {
+    /// The batch in parts of `size` pictures, the last perhaps smaller.
+    pub fn parts(self, size: usize) -> Vec<Self> {
+        let count = self.labels.len();
+        if size >= count {
+            return vec![self];
+        }
+        let pixels = self.images.len() / count;
+        let part = |first: usize| {
+            let range = first..count.min(first + size);
+            Self {
+                images: self.images[range.start * pixels..range.end * pixels].to_vec(),
+                labels: self.labels[range.clone()].to_vec(),
+                indices: self.indices[range.clone()].to_vec(),
+                flipped: self.flipped[range].to_vec(),
+            }
+        };
+        (0..count).step_by(size).map(part).collect()
+    }
+}
+
 /// Hands out training batches; dropping it stops its thread.
 pub struct Loader {
     batches: Option<Receiver<Batch>>,
@@ -130,7 +151,7 @@ fn gather(dataset: &Dataset, picks: &[(usize, bool)]) -> Batch {
     let size = side * side * 3;
     let mut images = vec![0; picks.len() * size];
     for (planar, &(index, flip)) in images.chunks_exact_mut(size).zip(picks) {
-        planar_from_hwc(dataset.image(Split::Train, index), side, flip, planar);
+        planar_from_hwc(&dataset.image(Split::Train, index), side, flip, planar);
     }
     let labels = picks.iter().map(|&(index, _)| dataset.label(Split::Train, index)).collect();
     let (indices, flipped) = picks.iter().copied().unzip();

@@ -14,13 +14,14 @@ use super::recorder::Recorder;
 use super::session::{RunState, Session};
 use crate::config::Config;
 use crate::data::{DataSource, Dataset, Problem};
-use crate::device;
+use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
 use crate::explore::{Desk, Gallery};
 use crate::formats::open_vae;
 use crate::memory::Memory;
 use crate::run::changes::REFIT;
 use crate::run::{Change, Checkpoint, RunFolder, disk::write_atomically, latest_complete};
+use crate::train::fit::{Fit, Room};
 use crate::train::latent_store::{LatentStore, pictures_of};
 use crate::train::restored::{config_of, vae_of_checkpoint};
 use crate::train::{Pinned, Trainer};
@@ -68,6 +69,9 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
     let skipped = dataset.problems().to_vec();
     let start_from = start_from(&mut config, checkpoint.as_deref(), &chosen.device)?;
     let step = checkpoint.as_ref().map_or(0, |c| c.step);
+    if !resumed {
+        choose_micro_batch(&mut config, dataset.class_names().len(), &chosen, events)?;
+    }
     let text = config.to_toml()?;
     let mut trainer = Trainer::new(config, Arc::new(dataset), &chosen, start_from, folder.path(), step)?;
     if let Some(store) = store {
@@ -105,6 +109,36 @@ pub(super) fn open(start: Start, events: &Sender<Event>, roads: Roads) -> Result
         ratios: Vec::new(),
         trainer,
     })
+}
+
+/// Settles how many pictures go through the networks at once, where the configuration leaves it open. A run notes
+/// the choice and goes on with it on any machine; one from before the key was there takes whole batches.
+fn choose_micro_batch(
+    config: &mut Config,
+    num_classes: usize,
+    chosen: &Chosen,
+    events: &Sender<Event>,
+) -> Result<()> {
+    if config.train.micro_batch > 0 {
+        return Ok(());
+    }
+    let fit = Fit::of(config, num_classes, Room::of(chosen))?;
+    let batch = config.train.batch;
+    let pictures = fit.micro_batch();
+    config.train.micro_batch = pictures.unwrap_or(1);
+    if pictures != Some(batch) {
+        let gb = |bytes: f64| format!("{:.1} GB", bytes / 1e9);
+        let room = fit.room.free_bytes.map_or("the adapter's largest buffer is the limit".into(), |free| {
+            format!("{} are free", gb(free))
+        });
+        let outcome = match pictures {
+            Some(pictures) => format!("{pictures} go through the networks at once"),
+            None => "not even one picture fits, and one at once is tried".into(),
+        };
+        let needed = gb(fit.needed_bytes(batch));
+        tell(events, format!("a batch of {batch} may take {needed}, {room}: {outcome} (train.micro_batch)"));
+    }
+    Ok(())
 }
 
 /// Configuration and newest whole checkpoint of a run that goes on, perhaps to another last step.

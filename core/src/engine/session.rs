@@ -13,7 +13,7 @@ use super::looking;
 use super::message::{Command, Event, Start};
 use super::opening::open;
 use super::recorder::Recorder;
-use crate::config::{Config, is_live};
+use crate::config::{Config, TrainSection, is_live};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::explore::Desk;
@@ -108,6 +108,11 @@ impl Session<'_> {
                 millions(num_weights(&networks.discriminator)),
             ),
         ];
+        let TrainSection { batch, micro_batch, .. } = self.trainer.config.train;
+        if micro_batch > 0 && micro_batch < batch {
+            let parts = batch / micro_batch;
+            description.push(format!("each batch of {batch} in {parts} parts of {micro_batch} at once"));
+        }
         description.extend(self.trainer.batches().describe());
         self.recorder.tell(Event::Started {
             folder: self.recorder.folder.path().to_path_buf(),

@@ -113,7 +113,7 @@ impl Gallery {
         let px = self.px;
         let (pixels, name, label) = match &mut self.content {
             Content::Set(set) => (
-                set.image(split, index).to_vec(),
+                set.image(split, index).into_owned(),
                 set.caption(split, index).to_string(),
                 set.label(split, index),
             ),

@@ -77,36 +77,30 @@ pub(super) fn gpu_backward(
 #[derive(Debug)]
 struct Conv2d(Conv);
 
-impl Conv2d {
-    fn geometry(&self, x: View, weight: View) -> Geometry {
-        let Conv { stride, pad, .. } = self.0;
-        let [n, c_in, h, w] = [x.shape[0], x.shape[1], x.shape[2], x.shape[3]];
-        assert_eq!(c_in, weight.shape[1] * self.0.groups, "convolution: input channels");
-        Geometry {
-            n,
-            c_in,
-            h,
-            w,
-            c_out: weight.shape[0],
-            kh: weight.shape[2],
-            kw: weight.shape[3],
-            stride,
-            pad,
-        }
-    }
+/// The shape of a convolution of `x` with `weight`.
+pub(super) fn geometry(conv: Conv, x: View, weight: View) -> Geometry {
+    let Conv { stride, pad, groups } = conv;
+    let [n, c_in, h, w] = [x.shape[0], x.shape[1], x.shape[2], x.shape[3]];
+    assert_eq!(c_in, weight.shape[1] * groups, "convolution: input channels");
+    let [c_out, kh, kw] = [weight.shape[0], weight.shape[2], weight.shape[3]];
+    Geometry { n, c_in, h, w, c_out, kh, kw, stride, pad }
+}
+
+/// Floating-point operations of a convolution of `x` with `w`, by their shapes.
+pub(super) fn flops(conv: Conv, x: &[usize], w: &[usize]) -> u64 {
+    let Conv { stride, pad, .. } = conv;
+    let side = |at: usize| (x[at + 2] + pad[at] + pad[at + 2] - w[at + 2]) / stride + 1;
+    2 * (x[0] * side(0) * side(1) * w.iter().product::<usize>()) as u64
 }
 
 impl Kernel for Conv2d {
     fn flops(&self, shapes: &[Vec<usize>]) -> u64 {
-        let (x, w) = (&shapes[0], &shapes[1]);
-        let Conv { stride, pad, .. } = self.0;
-        let side = |at: usize| (x[at + 2] + pad[at] + pad[at + 2] - w[at + 2]) / stride + 1;
-        2 * (x[0] * side(0) * side(1) * w.iter().product::<usize>()) as u64
+        flops(self.0, &shapes[0], &shapes[1])
     }
 
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
         let (x, w, b) = (inputs[0], inputs[1], inputs.get(2).map(|b| b.values));
-        let g = self.geometry(x, w);
+        let g = geometry(self.0, x, w);
         let y = if self.0.groups == 1 {
             cpu::forward(x.values, w.values, b, &g)
         } else {
@@ -117,7 +111,7 @@ impl Kernel for Conv2d {
 
     fn cpu_backward(&self, inputs: &[View], _: &[View], grad: View, wanted: &[bool]) -> Vec<Option<Array>> {
         let (x, w) = (inputs[0], inputs[1]);
-        let g = self.geometry(x, w);
+        let g = geometry(self.0, x, w);
         let plain = self.0.groups == 1;
         let dx = || {
             let dx = if plain {

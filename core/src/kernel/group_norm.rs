@@ -41,17 +41,16 @@ pub fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, config: Group
 #[derive(Debug)]
 struct GroupNorm(GroupNormConfig);
 
-impl GroupNorm {
-    fn shape(&self, x: View) -> Shape {
-        let GroupNormConfig { groups, eps, silu } = self.0;
-        Shape { channels: x.shape[1], area: x.shape[2] * x.shape[3], groups, eps, silu }
-    }
+/// Shape and form of the norm of `x`.
+pub(super) fn shape(config: GroupNormConfig, x: View) -> Shape {
+    let GroupNormConfig { groups, eps, silu } = config;
+    Shape { channels: x.shape[1], area: x.shape[2] * x.shape[3], groups, eps, silu }
 }
 
 impl Kernel for GroupNorm {
     fn cpu_forward(&self, inputs: &[View]) -> (Array, Vec<Array>) {
         let (x, gamma, beta) = (inputs[0], inputs[1], inputs[2]);
-        let (y, stats) = norm::group_norm(x.values, gamma.values, beta.values, self.shape(x));
+        let (y, stats) = norm::group_norm(x.values, gamma.values, beta.values, shape(self.0, x));
         let count = stats.len();
         (Array::new(y, x.shape), vec![Array::new(stats, &[count])])
     }
@@ -60,7 +59,7 @@ impl Kernel for GroupNorm {
         let (x, gamma, beta) = (inputs[0], inputs[1], inputs[2]);
         let weights = (x.values, gamma.values, beta.values);
         let (dx, dgamma, dbeta) =
-            norm::group_norm_backward(weights, saved[0].values, grad.values, self.shape(x));
+            norm::group_norm_backward(weights, saved[0].values, grad.values, shape(self.0, x));
         [(dx, x.shape), (dgamma, gamma.shape), (dbeta, beta.shape)]
             .map(|(values, shape)| Some(Array::new(values, shape)))
             .into()

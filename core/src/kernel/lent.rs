@@ -15,6 +15,7 @@ struct Lent(Vec<f32>);
 
 impl Drop for Lent {
     fn drop(&mut self) {
+        pool::ends(self.0.len());
         pool::give(std::mem::take(&mut self.0));
     }
 }
@@ -45,6 +46,7 @@ impl AllocationController for Lent {
 /// `values` as a tensor's bytes; the buffer goes to the pool when the tensor is dropped.
 pub fn bytes(values: Vec<f32>) -> Bytes {
     let len = size_of_val(values.as_slice());
+    pool::begins(values.len());
     // SAFETY: all `len` bytes of the controller's memory are those of initialised f32 values.
     unsafe { Bytes::from_controller(Box::new(Lent(values)), len) }
 }

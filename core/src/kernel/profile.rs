@@ -151,8 +151,8 @@ pub fn phase<R>(name: &'static str, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The phase that runs, for [`Operation::phase`]; empty when nothing is recorded.
-pub(super) fn current_phase() -> &'static str {
+/// The phase that runs, so that backward can be counted to it; empty when nothing is recorded.
+pub fn current_phase() -> &'static str {
     with(|r| r.phase.0).unwrap_or("")
 }
 

@@ -45,6 +45,12 @@ impl Conv2d {
         kernel::conv2d(x, self.weight.get(), self.bias.as_ref().map(Param::get), self.conv)
     }
 
+    /// Weight and bias, and how they are applied, for an operation that takes in what comes before; nothing
+    /// where there is no bias.
+    pub fn weights(&self) -> Option<((Tensor<4>, Tensor<1>), Conv)> {
+        self.bias.as_ref().map(|bias| ((self.weight.get(), bias.get()), self.conv))
+    }
+
     /// [`forward`](Self::forward), then an activation.
     pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         match &self.bias {

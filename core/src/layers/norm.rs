@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Init;
+use super::{Conv2d, Init};
 use crate::kernel::{self, GroupNormConfig};
 use crate::params::{Param, Parameters, Walk};
 
@@ -33,9 +33,18 @@ impl GroupNorm {
         self.run(x, true)
     }
 
+    /// The norm, SiLU and then `conv`, as one operation that keeps `x` alone for backward.
+    pub fn forward_silu_conv(&self, x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
+        let Some((weights, shape)) = conv.weights() else { return conv.forward(self.forward_silu(x)) };
+        kernel::normed_conv2d(x, (self.weight.get(), self.bias.get()), self.config(true), weights, shape)
+    }
+
     fn run(&self, x: Tensor<4>, silu: bool) -> Tensor<4> {
-        let config = GroupNormConfig { groups: self.groups, eps: GROUP_NORM_EPS, silu };
-        kernel::group_norm(x, self.weight.get(), self.bias.get(), config)
+        kernel::group_norm(x, self.weight.get(), self.bias.get(), self.config(silu))
+    }
+
+    fn config(&self, silu: bool) -> GroupNormConfig {
+        GroupNormConfig { groups: self.groups, eps: GROUP_NORM_EPS, silu }
     }
 }
 

@@ -79,11 +79,6 @@ impl Block {
         }
     }
 
-    /// Tokens `[B, N, D]` and `silu(condition) [B, D]` → `[B, N, D]`.
-    pub fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
-        self.modulated(x, self.modulation(condition))
-    }
-
     /// `silu(condition) [M, D]` → `[M, 6·D]`: shift, scale and gate of both branches.
     pub fn modulation(&self, condition: Tensor<2>) -> Tensor<2> {
         self.modulation.forward(condition)

@@ -20,7 +20,7 @@ use crate::align::Projector;
 use crate::error::Result;
 use crate::kernel;
 use crate::latent_norm::LatentNorm;
-use crate::layers::Init;
+use crate::layers::{Init, run_again2};
 use crate::params::{Param, Parameters, Role, Walk};
 use block::{Block, FinalLayer};
 use embed::{LabelEmbedder, TimeEmbedder};
@@ -37,6 +37,8 @@ pub struct Sit {
     blocks: Vec<Block>,
     final_layer: FinalLayer,
     projectors: Vec<Projector>,
+    /// Whether backward runs the blocks again.
+    again: bool,
     /// Normalisation of the latents that go in.
     pub latent_norm: LatentNorm,
 }
@@ -83,6 +85,7 @@ impl Sit {
                 .iter()
                 .map(|&features| Projector::new(d, config.projector_dim, features, init))
                 .collect(),
+            again: false,
             latent_norm: LatentNorm::new(c, config.bn_momentum, init.device()),
             config: config.clone(),
         })
@@ -97,6 +100,12 @@ impl Sit {
     /// gradient on when it unfreezes the transformer).
     pub fn train_positions(&mut self, train: bool) {
         self.pos_embed.set_role(if train { Role::Weight } else { Role::Buffer });
+    }
+
+    /// Whether backward runs the blocks again instead of keeping what is inside them: less memory, the same
+    /// gradients.
+    pub fn checkpoint_gradients(&mut self, on: bool) {
+        self.again = on;
     }
 
     /// Tokens after `encoder_depth` blocks, projected onto each teacher: all that alignment needs.
@@ -173,7 +182,13 @@ impl Sit {
     }
 
     fn run(&self, tokens: Tensor<3>, condition: &Tensor<2>, blocks: std::ops::Range<usize>) -> Tensor<3> {
-        self.blocks[blocks].iter().fold(tokens, |tokens, block| block.forward(tokens, condition.clone()))
+        self.blocks[blocks].iter().fold(tokens, |tokens, block| {
+            let modulation = block.modulation(condition.clone());
+            match self.again {
+                true => run_again2(block, (tokens, modulation), Block::modulated),
+                false => block.modulated(tokens, modulation),
+            }
+        })
     }
 
     /// Patches to tokens, positions added. `[B, C, S, S]` → `[B, N, D]`

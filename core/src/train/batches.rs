@@ -171,7 +171,7 @@ impl Batches {
         let px = self.dataset.image_px();
         let mut all = vec![0; indices.len() * 3 * px * px];
         for (planar, &index) in all.chunks_exact_mut(3 * px * px).zip(indices) {
-            crate::data::pixels::planar_from_hwc(self.dataset.image(split, index), px, false, planar);
+            crate::data::pixels::planar_from_hwc(&self.dataset.image(split, index), px, false, planar);
         }
         all
     }

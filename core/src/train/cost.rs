@@ -17,14 +17,37 @@ pub struct Cost {
     /// Trained values.
     pub weights: f64,
     /// Values that backward keeps.
-    pub kept: f64,
+    pub kept: Kept,
+    /// Values of the largest tensor.
+    pub widest: f64,
+}
+
+/// Values that backward keeps of one picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// All of them, without gradient checkpointing.
+    pub all: f64,
+    /// With it: the inputs of the blocks, and what lies between blocks.
+    pub inputs: f64,
+    /// With it, on top, while backward runs it again: the inside of the largest block.
+    pub block: f64,
+}
+
+impl Kept {
+    /// At the most, with or without gradient checkpointing.
+    pub fn most(self, checkpointing: bool) -> f64 {
+        if checkpointing { self.inputs + self.block } else { self.all }
+    }
 }
 
 impl Cost {
     fn add(&mut self, other: Self) {
         self.flops += other.flops;
         self.weights += other.weights;
-        self.kept += other.kept;
+        self.kept.all += other.kept.all;
+        self.kept.inputs += other.kept.inputs;
+        self.kept.block = self.kept.block.max(other.kept.block);
+        self.widest = self.widest.max(other.widest);
     }
 
     /// A square convolution with `size` taps a side, onto `side`² positions.
@@ -32,12 +55,14 @@ impl Cost {
         let taps = (size * size * from * to) as f64;
         self.flops += 2.0 * taps * (side * side) as f64;
         self.weights += taps + to as f64;
+        self.widest = self.widest.max((to * side * side) as f64);
     }
 
     /// A linear map of `rows` rows.
     fn linear(&mut self, from: usize, to: usize, rows: usize) {
         self.flops += 2.0 * (rows * from * to) as f64;
         self.weights += (from * to + to) as f64;
+        self.widest = self.widest.max((rows * to) as f64);
     }
 
     /// Attention of `tokens` tokens over `width` channels in all heads.
@@ -45,8 +70,17 @@ impl Cost {
         self.flops += 4.0 * (tokens * tokens * width) as f64;
     }
 
+    /// Values kept between blocks.
     fn keep(&mut self, values: usize) {
-        self.kept += values as f64;
+        self.kept.all += values as f64;
+        self.kept.inputs += values as f64;
+    }
+
+    /// A block that keeps `values`, of them `inputs` that another block made.
+    fn keep_block(&mut self, inputs: usize, values: usize) {
+        self.kept.all += values as f64;
+        self.kept.inputs += inputs as f64;
+        self.kept.block = self.kept.block.max((values - inputs) as f64);
     }
 
     fn residual_block(&mut self, from: usize, to: usize, side: usize) {
@@ -56,8 +90,8 @@ impl Cost {
             self.conv(from, to, 1, side);
         }
         self.weights += 2.0 * (from + to) as f64;
-        // The inputs of both norms and of both convolutions.
-        self.keep(2 * (from + to) * side * side);
+        // The inputs of both norms.
+        self.keep_block(from * side * side, (from + to) * side * side);
     }
 
     fn spatial_attention(&mut self, channels: usize, side: usize) {
@@ -67,7 +101,7 @@ impl Cost {
         self.linear(channels, channels, tokens);
         self.weights += 2.0 * channels as f64;
         // The norm's input, the tokens, queries, keys and values, what attention gives.
-        self.keep(6 * channels * tokens);
+        self.keep_block(channels * tokens, 6 * channels * tokens);
     }
 
     fn middle(&mut self, channels: usize, side: usize, attention: bool) {
@@ -110,7 +144,7 @@ pub fn encoder(config: &VaeConfig, px: usize) -> Cost {
     let moments = 2 * config.latent_channels;
     cost.conv(from, moments, 3, side);
     cost.weights += 2.0 * from as f64;
-    cost.keep(2 * from * side * side);
+    cost.keep(from * side * side);
     if config.use_quant_conv {
         cost.conv(moments, moments, 1, side);
     }
@@ -137,14 +171,15 @@ pub fn decoder(config: &VaeConfig, px: usize) -> Cost {
             from = to;
         }
         if block < last {
-            side *= 2;
+            // The map before it is enlarged.
             cost.keep(to * side * side);
+            side *= 2;
             cost.conv(to, to, 3, side);
         }
     }
     cost.conv(from, config.out_channels, 3, side);
     cost.weights += 2.0 * from as f64;
-    cost.keep(2 * from * side * side);
+    cost.keep(from * side * side);
     cost
 }
 
@@ -169,7 +204,7 @@ pub fn transformer(config: &SitConfig, depth: usize, frozen: bool) -> Cost {
         // Two norms' inputs, queries, keys and values, the hidden layer before GELU; with trained weights
         // also the inputs of three maps and both branches before their gates.
         let frozen_values = 5 * d + mlp;
-        cost.keep(tokens * if frozen { frozen_values } else { frozen_values + 5 * d });
+        cost.keep_block(tokens * d, tokens * if frozen { frozen_values } else { frozen_values + 5 * d });
     }
     for &features in &config.z_dims {
         let width = config.projector_dim;
@@ -186,17 +221,31 @@ pub fn transformer(config: &SitConfig, depth: usize, frozen: bool) -> Cost {
     cost
 }
 
-/// What one step with a batch of one picture costs in the networks that are trained, and what each
-/// further picture adds. LPIPS, discriminator and teacher come on top; they are small beside these,
-/// or computed once.
+/// What one step costs in the networks that are trained. LPIPS, discriminator and teacher come on top; they
+/// are small beside these, or computed once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepCost {
     /// Floating-point operations for each picture.
     pub flops: f64,
-    /// Bytes of weights, moments, gradients and averages: whatever the batch.
-    pub fixed_bytes: f64,
-    /// Bytes kept for backward, for each picture.
+    /// Bytes of weights.
+    pub weight_bytes: f64,
+    /// Bytes of the optimizers' two moments.
+    pub moment_bytes: f64,
+    /// Bytes of gradients.
+    pub gradient_bytes: f64,
+    /// Bytes of the transformer's average.
+    pub average_bytes: f64,
+    /// Bytes kept for backward, for each picture that goes through the networks at once.
     pub picture_bytes: f64,
+    /// Bytes of the largest tensor, for each of these pictures.
+    pub widest_bytes: f64,
+}
+
+impl StepCost {
+    /// Bytes that are there whatever the number of pictures.
+    pub fn fixed_bytes(&self) -> f64 {
+        self.weight_bytes + self.moment_bytes + self.gradient_bytes + self.average_bytes
+    }
 }
 
 /// The cost of a step of `config`, for `num_classes` classes and teachers of `z_dims` features.
@@ -207,39 +256,36 @@ pub fn step(config: &Config, num_classes: usize, z_dims: Vec<usize>) -> Result<S
     let sit = config.sit_config(num_classes, z_dims)?;
     let vae = autoencoder(&config.vae_config(), config.data.image_px);
     let (whole, part) = (transformer(&sit, sit.depth, false), transformer(&sit, sit.encoder_depth, true));
-    let method = config.method;
-    let mut flops = 0.0;
-    let (mut vae_pass, mut sit_pass) = (0.0, 0.0);
+    let (method, checkpointing) = (config.method, config.train.gradient_checkpointing);
+    let (mut flops, mut trained, mut kept) = (0.0, 0.0, 0.0);
+    // The passes run beside each other, so that each has its own at once.
     if method.trains_vae() {
         flops += 3.0 * vae.flops;
-        vae_pass += vae.kept;
+        trained += vae.weights;
+        kept += vae.kept.most(checkpointing);
     }
     if method == super::step::Method::RepaE {
         flops += 2.0 * part.flops;
-        vae_pass += part.kept;
+        kept += part.kept.most(checkpointing);
     }
+    let (mut average, mut widest) = (0.0, vae.widest);
     if method.trains_sit() {
         flops += 3.0 * whole.flops;
-        sit_pass += whole.kept;
+        trained += whole.weights;
+        average = whole.weights;
+        kept += whole.kept.most(checkpointing);
+        widest = vae.widest.max(whole.widest);
     }
-    // One graph holds both in the naive method, else one pass follows the other.
-    let kept =
-        if method == super::step::Method::Naive { vae_pass + sit_pass } else { vae_pass.max(sit_pass) };
-    // Weight, two moments, gradient; the transformer's average too.
-    let values = if method.trains_vae() { 4.0 * vae.weights } else { vae.weights } + 5.0 * whole.weights;
-    Ok(StepCost { flops, fixed_bytes: 4.0 * values, picture_bytes: 4.0 * kept })
-}
-
-/// The number of micro-batches that `batch` pictures must be cut into so that a step fits into
-/// `free_bytes`; `None` when not even one picture fits.
-pub fn micro_batches(cost: &StepCost, batch: usize, free_bytes: f64) -> Option<usize> {
-    let room = free_bytes - cost.fixed_bytes;
-    let pictures = (room / cost.picture_bytes).floor();
-    if pictures < 1.0 {
-        return None;
-    }
-    // The smallest divisor of the batch that makes the parts fit.
-    (1..=batch).find(|parts| batch.is_multiple_of(*parts) && (batch / parts) as f64 <= pictures)
+    let bytes = |values: f64| 4.0 * values;
+    Ok(StepCost {
+        flops,
+        weight_bytes: bytes(vae.weights + whole.weights),
+        moment_bytes: bytes(2.0 * trained),
+        gradient_bytes: bytes(trained),
+        average_bytes: bytes(average),
+        picture_bytes: bytes(kept),
+        widest_bytes: bytes(widest),
+    })
 }
 
 #[cfg(test)]
@@ -282,16 +328,6 @@ mod tests {
             let part = transformer(&sit_config, sit_config.encoder_depth, true);
             assert_eq!(part.flops, counted(&profile), "{preset}: alignment");
         }
-    }
-
-    #[test]
-    fn batches_are_cut_until_they_fit() {
-        let cost = StepCost { flops: 1.0, fixed_bytes: 100.0, picture_bytes: 10.0 };
-        assert_eq!(micro_batches(&cost, 8, 180.0), Some(1));
-        assert_eq!(micro_batches(&cost, 8, 179.0), Some(2));
-        assert_eq!(micro_batches(&cost, 6, 125.0), Some(3));
-        assert_eq!(micro_batches(&cost, 7, 110.0), Some(7));
-        assert_eq!(micro_batches(&cost, 7, 109.0), None);
     }
 
     #[test]

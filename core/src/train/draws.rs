@@ -46,6 +46,24 @@ impl Draws {
         Self { posterior_noise, noise, time, drop_label }
     }
 
+    /// The draws of parts of `size` pictures, the last perhaps smaller.
+    pub fn parts(self, size: usize) -> Vec<Self> {
+        let count = self.time.len();
+        if size >= count {
+            return vec![self];
+        }
+        let part = |first: usize| {
+            let range = first..count.min(first + size);
+            Self {
+                posterior_noise: self.posterior_noise.clone().narrow(0, first, range.len()),
+                noise: self.noise.clone().narrow(0, first, range.len()),
+                time: self.time[range.clone()].to_vec(),
+                drop_label: self.drop_label[range].to_vec(),
+            }
+        };
+        (0..count).step_by(size).map(part).collect()
+    }
+
     /// `labels` with the dropped ones replaced by `null`.
     pub fn dropped(&self, labels: &[usize], null: usize) -> Vec<usize> {
         labels.iter().zip(&self.drop_label).map(|(&y, &drop)| if drop { null } else { y }).collect()

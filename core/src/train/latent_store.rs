@@ -84,7 +84,7 @@ fn encode_shard(
         for (flip, to) in [(false, [0, 2]), (true, [1, 3])] {
             let mut planar = vec![0; chunk.len() * 3 * px * px];
             for (planar, &picture) in planar.chunks_exact_mut(3 * px * px).zip(chunk) {
-                planar_from_hwc(dataset.image(Split::Train, picture), px, flip, planar);
+                planar_from_hwc(&dataset.image(Split::Train, picture), px, flip, planar);
             }
             let posterior = vae.encode(pictures(&planar, chunk.len(), px, device));
             let (mean, std) = (host(posterior.mean.clone()), host(posterior.std()));
@@ -224,7 +224,7 @@ mod tests {
         store.check(&dataset, &vae).unwrap();
         for flip in [false, true] {
             let mut planar = vec![0; 192];
-            planar_from_hwc(dataset.image(Split::Train, 3), 8, flip, &mut planar);
+            planar_from_hwc(&dataset.image(Split::Train, 3), 8, flip, &mut planar);
             let posterior = vae.encode(pictures(&planar, 1, 8, &device));
             let expected = host(Tensor::cat(vec![posterior.mean.clone(), posterior.std()], 1));
             let found = store.get(3, flip).unwrap();

@@ -13,14 +13,15 @@ use super::batches::Batches;
 use super::draws::Draws;
 use super::ema::Ema;
 use super::latent_store::LatentStore;
+use super::norms::Norms;
 use super::open;
-use super::optim::{Gradients, OptimizerState};
+use super::optim::OptimizerState;
 use super::pinned::Pinned;
 use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
 use super::teacher_metrics::TeacherMetrics;
 use crate::align::Teacher;
-use crate::config::{Config, LossSection};
-use crate::data::{Dataset, Loader};
+use crate::config::{Config, LossSection, TrainSection};
+use crate::data::{Batch, Dataset, Loader};
 use crate::device::Chosen;
 use crate::error::{Error, Result};
 use crate::kernel::optimizer::Gate;
@@ -127,10 +128,12 @@ impl Trainer {
         let seed = config.train.seed;
         let mut sit = Sit::new(&sit_config, seed, &device)?;
         sit.train_positions(config.sit.train_positions);
-        let vae = match &start_from {
+        sit.checkpoint_gradients(config.train.gradient_checkpointing);
+        let mut vae = match &start_from {
             Some(vae) => vae.clone(),
             None => Vae::new(&config.vae_config(), seed, &device)?,
         };
+        vae.checkpoint_gradients(config.train.gradient_checkpointing);
         let frozen = if method.trains_vae() { None } else { Some(vae.clone()) };
         let disc = &config.discriminator;
         let discriminator = Discriminator::new(disc.width, disc.layers, seed, &device);
@@ -256,30 +259,7 @@ impl Trainer {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn step_with(&mut self, between: &mut (dyn FnMut(&Moment<'_>) + Send)) -> Result<Vec<StepReport>> {
-        let micro = self.config.train.accumulate;
-        let mut outcome = StepOutcome::default();
-        for m in 0..micro {
-            let moment = Moment {
-                config: &self.config,
-                networks: &self.networks,
-                ema: &self.ema,
-                teachers: &self.teachers,
-                device: &self.device,
-                step: self.step,
-            };
-            let mut between = || between(&moment);
-            let (loader, batches) = (&mut self.loader, &mut self.batches);
-            let examples = profile::phase("data", || {
-                let batch = loader.next()?;
-                Ok::<_, Error>(batches.examples_with(&batch, &mut between))
-            })?;
-            let number = self.step * micro as u64 + m as u64;
-            let draws = profile::phase("data", || self.draws(number, examples.labels.len()));
-            between();
-            let part = step::run_with(&self.networks, &self.context, &examples, &draws, &mut between);
-            if m == 0 { outcome = part } else { outcome.add(part) }
-        }
-        outcome.average(micro);
+        let outcome = self.gradients(between)?;
         let device = self.device.clone();
         let norms = profile::phase("gradient norms", || threads::inside(&device, || Norms::of(&outcome)));
         let mut names: Vec<_> = outcome.losses.iter().map(|(name, _)| *name).collect();
@@ -303,6 +283,52 @@ impl Trainer {
         profile::phase("optimizer", || self.apply(outcome, norms, &gate));
         self.pending.push((self.step, names, all));
         if self.step.is_multiple_of(self.config.train.metrics_every) { self.flush() } else { Ok(Vec::new()) }
+    }
+
+    /// Gradients and losses of all pictures of a step, averaged; changes no weight. Each batch goes through the
+    /// networks in micro-batches, with the draws that the whole batch would have.
+    fn gradients(&mut self, between: &mut (dyn FnMut(&Moment<'_>) + Send)) -> Result<StepOutcome> {
+        let TrainSection { batch, accumulate, micro_batch, .. } = self.config.train;
+        let at_once = if micro_batch == 0 { batch } else { micro_batch };
+        let (mut sum, mut count) = (None, 0);
+        for number in 0..accumulate as u64 {
+            let batch = profile::phase("data", || self.loader.next())?;
+            let number = self.step * accumulate as u64 + number;
+            let draws = profile::phase("data", || self.draws(number, batch.labels.len()));
+            for (batch, draws) in batch.parts(at_once).into_iter().zip(draws.parts(at_once)) {
+                let outcome = self.micro_step(&batch, &draws, between);
+                count += 1;
+                match &mut sum {
+                    None => sum = Some(outcome),
+                    Some(sum) => sum.add(outcome),
+                }
+            }
+        }
+        let mut outcome = sum.unwrap_or_default();
+        outcome.average(count);
+        Ok(outcome)
+    }
+
+    /// Gradients and losses of one micro-batch.
+    fn micro_step(
+        &mut self,
+        batch: &Batch,
+        draws: &Draws,
+        between: &mut (dyn FnMut(&Moment<'_>) + Send),
+    ) -> StepOutcome {
+        let moment = Moment {
+            config: &self.config,
+            networks: &self.networks,
+            ema: &self.ema,
+            teachers: &self.teachers,
+            device: &self.device,
+            step: self.step,
+        };
+        let mut between = || between(&moment);
+        let batches = &mut self.batches;
+        let examples = profile::phase("data", || batches.examples_with(batch, &mut between));
+        between();
+        step::run_with(&self.networks, &self.context, &examples, draws, &mut between)
     }
 
     /// Reads the reports that are still on the device: one transfer.
@@ -389,27 +415,4 @@ impl Trainer {
 
 fn narrowed(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
-}
-
-/// Global gradient norms of a step.
-struct Norms {
-    vae: Option<Tensor<1>>,
-    discriminator: Option<Tensor<1>>,
-    sit: Option<Tensor<1>>,
-}
-
-impl Norms {
-    fn of(outcome: &StepOutcome) -> Self {
-        let norm = |grads: &Option<Gradients>| grads.as_ref().map(Gradients::norm);
-        Self { vae: norm(&outcome.vae), discriminator: norm(&outcome.discriminator), sit: norm(&outcome.sit) }
-    }
-
-    fn named(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {
-        let all = [
-            ("grad_norm_vae", &self.vae),
-            ("grad_norm_discriminator", &self.discriminator),
-            ("grad_norm_sit", &self.sit),
-        ];
-        all.into_iter().filter_map(|(name, norm)| norm.as_ref().map(|norm| (name, norm)))
-    }
 }

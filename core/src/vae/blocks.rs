@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::kernel;
-use crate::layers::{Conv2d, GroupNorm, Init, Linear};
+use crate::layers::{Conv2d, GroupNorm, Init, Linear, Part, run_again};
 use crate::params::{Parameters, Walk};
 
 /// `x + conv2(silu(norm2(conv1(silu(norm1 x)))))`, with a 1×1 shortcut when channels change.
@@ -30,8 +30,8 @@ impl ResBlock {
 
     /// `[B, from, H, W]` → `[B, to, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let h = self.conv1.forward(self.norm1.forward_silu(x.clone()));
-        let h = self.conv2.forward(self.norm2.forward_silu(h));
+        let h = self.norm1.forward_silu_conv(x.clone(), &self.conv1);
+        let h = self.norm2.forward_silu_conv(h, &self.conv2);
         let x = match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
@@ -97,11 +97,18 @@ impl Parameters for SpatialAttention {
     }
 }
 
+/// A block between others: kept for backward, or run `again` by it.
+fn through<P: Part>(again: bool, block: &P, x: Tensor<4>, run: fn(&P, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    if again { run_again(block, x, run) } else { run(block, x) }
+}
+
 /// Residual block, attention (if any), residual block: the middle of both halves.
 #[derive(Clone, Debug)]
 pub struct Middle {
     resnets: Vec<ResBlock>,
     attention: Option<SpatialAttention>,
+    /// Whether backward runs the blocks again.
+    pub again: bool,
 }
 
 impl Middle {
@@ -109,16 +116,17 @@ impl Middle {
     pub fn new(channels: usize, groups: usize, attention: bool, init: &mut Init) -> Self {
         let first = ResBlock::new(channels, channels, groups, init);
         let attention = attention.then(|| SpatialAttention::new(channels, groups, init));
-        Self { resnets: vec![first, ResBlock::new(channels, channels, groups, init)], attention }
+        let resnets = vec![first, ResBlock::new(channels, channels, groups, init)];
+        Self { resnets, attention, again: false }
     }
 
     /// `[B, C, H, W]` → `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut h = self.resnets[0].forward(x);
+        let mut h = through(self.again, &self.resnets[0], x, ResBlock::forward);
         if let Some(attention) = &self.attention {
-            h = attention.forward(h);
+            h = through(self.again, attention, h, SpatialAttention::forward);
         }
-        self.resnets[1].forward(h)
+        through(self.again, &self.resnets[1], h, ResBlock::forward)
     }
 }
 
@@ -139,6 +147,8 @@ pub struct Level {
     /// Leads to the next resolution, if there is one.
     resample: Option<Conv2d>,
     resample_name: &'static str,
+    /// Whether backward runs the blocks again.
+    pub again: bool,
 }
 
 impl Level {
@@ -155,15 +165,15 @@ impl Level {
             (0..layers).map(|j| ResBlock::new(if j == 0 { from } else { to }, to, groups, init)).collect();
         let count = if attention { layers } else { 0 };
         let attentions = (0..count).map(|_| SpatialAttention::new(to, groups, init)).collect();
-        Self { resnets, attentions, resample, resample_name }
+        Self { resnets, attentions, resample, resample_name, again: false }
     }
 
     /// The blocks, without the way to the next resolution.
     pub fn blocks(&self, mut x: Tensor<4>) -> Tensor<4> {
         for (j, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x);
+            x = through(self.again, resnet, x, ResBlock::forward);
             if let Some(attention) = self.attentions.get(j) {
-                x = attention.forward(x);
+                x = through(self.again, attention, x, SpatialAttention::forward);
             }
         }
         x

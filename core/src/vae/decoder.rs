@@ -53,7 +53,13 @@ impl Decoder {
                 h = up.forward_upsampled(h);
             }
         }
-        self.conv_out.forward(self.conv_norm_out.forward_silu(h))
+        self.conv_norm_out.forward_silu_conv(h, &self.conv_out)
+    }
+
+    /// Whether backward runs the blocks again instead of keeping what is inside them.
+    pub fn checkpoint_gradients(&mut self, on: bool) {
+        self.mid_block.again = on;
+        self.up_blocks.iter_mut().for_each(|level| level.again = on);
     }
 }
 

@@ -27,6 +27,12 @@ impl AutoencoderKl {
         }
     }
 
+    /// Whether backward runs the blocks again instead of keeping what is inside them.
+    pub(super) fn checkpoint_gradients(&mut self, on: bool) {
+        self.encoder.checkpoint_gradients(on);
+        self.decoder.checkpoint_gradients(on);
+    }
+
     /// Mean and log variance (not clamped) of pictures: `[B, 3, H, W]` → `[B, 2z, h, w]`.
     pub fn moments(&self, x: Tensor<4>) -> Tensor<4> {
         let h = self.encoder.forward(x);

@@ -109,6 +109,14 @@ impl Vae {
         self.tiling = None;
     }
 
+    /// Whether backward runs the blocks again instead of keeping what is inside them: less memory, the same
+    /// gradients. Qwen-Image's blocks are kept all the same.
+    pub fn checkpoint_gradients(&mut self, on: bool) {
+        if let Net::Kl(net) = &mut self.net {
+            net.checkpoint_gradients(on);
+        }
+    }
+
     /// The posterior of pictures `[B, 3, H, W]` in [−1, 1]; H and W multiples of the downsampling.
     pub fn encode(&self, x: Tensor<4>) -> Posterior {
         let moments = |x: Tensor<4>| match &self.net {

@@ -6,7 +6,7 @@
 use super::activation::{silu, silu_slope};
 use super::parallel::each;
 use super::pool;
-use super::simd;
+use super::simd::{self, Fused};
 
 /// Shape and form of a group norm.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,47 @@ impl Shape {
     fn group(&self) -> usize {
         self.channels / self.groups * self.area
     }
+}
+
+/// One group of `y` from its `x`, its channels' weights and its statistics.
+#[inline(always)]
+fn normalize(
+    fused: Fused,
+    (x, y): (&[f32], &mut [f32]),
+    (gamma, beta): (&[f32], &[f32]),
+    (mean, rstd): (f32, f32),
+    s: Shape,
+) {
+    for (c, (y, x)) in y.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area)).enumerate() {
+        let scale = gamma[c] * rstd;
+        let shift = beta[c] - mean * scale;
+        // Loops, not `for_each`: a closure handed on is compiled apart, without the instruction
+        // set of this one, and its multiply-add becomes a call into libm.
+        if s.silu {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = silu(fused, fused.mul_add(x, scale, shift));
+            }
+        } else {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = fused.mul_add(x, scale, shift);
+            }
+        }
+    }
+}
+
+/// `y` again, to the bit, from what [`group_norm`] was given and the statistics that it gave.
+pub fn normalized((x, gamma, beta): (&[f32], &[f32], &[f32]), stats: &[f32], s: Shape) -> Vec<f32> {
+    let mut y = pool::take(x.len());
+    let groups = x.chunks_exact(s.group()).zip(stats.chunks_exact(2));
+    let items: Vec<_> = y.chunks_exact_mut(s.group()).zip(groups).enumerate().collect();
+    each(x.len(), items, |(index, (y, (x, stats)))| {
+        let first = index % s.groups * (s.channels / s.groups);
+        simd::run(
+            #[inline(always)]
+            |fused| normalize(fused, (x, y), (&gamma[first..], &beta[first..]), (stats[0], stats[1]), s),
+        );
+    });
+    y
 }
 
 /// `(y, stats)`, where `stats [N, G, 2]` holds mean and 1/σ of each group.
@@ -44,21 +85,7 @@ pub fn group_norm(x: &[f32], gamma: &[f32], beta: &[f32], s: Shape) -> (Vec<f32>
                 let var = simd::sum1(x, |v| (v - mean) * (v - mean)) / count;
                 let rstd = (1.0 / (var + f64::from(s.eps)).sqrt()) as f32;
                 (stats[0], stats[1]) = (mean, rstd);
-                for (c, (y, x)) in y.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area)).enumerate() {
-                    let scale = gamma[first + c] * rstd;
-                    let shift = beta[first + c] - mean * scale;
-                    // Loops, not `for_each`: a closure handed on is compiled apart, without the instruction
-                    // set of this one, and its multiply-add becomes a call into libm.
-                    if s.silu {
-                        for (y, &x) in y.iter_mut().zip(x) {
-                            *y = silu(fused, fused.mul_add(x, scale, shift));
-                        }
-                    } else {
-                        for (y, &x) in y.iter_mut().zip(x) {
-                            *y = fused.mul_add(x, scale, shift);
-                        }
-                    }
-                }
+                normalize(fused, (x, y), (&gamma[first..], &beta[first..]), (mean, rstd), s);
             },
         );
     });
