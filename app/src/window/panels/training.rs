@@ -43,11 +43,12 @@ impl TrainingPanel {
     pub fn ui(&mut self, ui: &mut Ui, state: &AppState) -> Vec<Command> {
         let mut commands = Vec::new();
         let live = state.live.status.is_live();
-        let run =
-            state.live.folder.as_deref().and_then(|path| state.run_at(path)).filter(|_| live).or(state.run());
+        // A run that is being opened has no folder yet.
+        let trained = || state.live.folder.as_deref().and_then(|path| state.run_at(path));
+        let run = if live { trained() } else { state.run() };
         if run.is_none() && !live {
             if let Status::Failed(reason) = &state.live.status {
-                failed_ui(ui, reason);
+                failed_ui(ui, state, reason);
                 ui.add_space(12.0);
             }
             empty_ui(
@@ -68,7 +69,7 @@ impl TrainingPanel {
         });
         if let Status::Failed(reason) = &state.live.status {
             ui.add_space(12.0);
-            failed_ui(ui, reason);
+            failed_ui(ui, state, reason);
         }
         let Some(run) = run else { return commands };
         ui.add_space(12.0);
@@ -88,8 +89,8 @@ impl TrainingPanel {
 
     fn state_ui(&mut self, ui: &mut Ui, state: &AppState, run: Option<&Run>, commands: &mut Vec<Command>) {
         let p = palette(ui.visuals());
-        let live = &state.live;
-        let name = run.map_or("New run".into(), Run::name);
+        let live = &run.map_or_else(|| state.live.clone(), |run| state.progress_of(run));
+        let name = run.map_or("One moment".into(), Run::name);
         let (word, colour) = match &live.status {
             Status::Running => ("training", p.teal),
             Status::Starting => ("starting", p.amber),
@@ -347,13 +348,20 @@ impl TrainingPanel {
     }
 }
 
-fn failed_ui(ui: &mut Ui, reason: &str) {
+fn failed_ui(ui: &mut Ui, state: &AppState, reason: &str) {
     card(ui, |ui| {
         ui.set_width(ui.available_width());
-        let p = palette(ui.visuals());
-        ui.label(RichText::new("Training broke off").size(16.0).strong().color(p.bad));
+        let name = state.live.folder.as_deref().and_then(|path| path.file_name());
+        let (what, words) = match name {
+            Some(name) => (
+                format!("Training of {} broke off", name.to_string_lossy()),
+                "Everything up to the last checkpoint is on disk; the log has the whole story.",
+            ),
+            None => ("It could not begin".into(), "Nothing was written; the log has the whole story."),
+        };
+        ui.label(RichText::new(what).size(16.0).strong().color(palette(ui.visuals()).bad));
         ui.label(reason);
-        quiet(ui, "Everything up to the last checkpoint is on disk; the log has the whole story.");
+        quiet(ui, words);
     });
 }
 
