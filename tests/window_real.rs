@@ -10,6 +10,11 @@
     reason = "tests fail loudly"
 )]
 
+#[path = "support/still.rs"]
+mod still;
+#[path = "support/window.rs"]
+mod support;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -18,21 +23,18 @@ use std::time::{Duration, Instant};
 
 use egui::accesskit::Role;
 use egui::{Pos2, Rect, Vec2};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+use still::{Window, window_of};
 use tandem_core::run::{Row, metrics};
-use tandem_window::app::App;
 use tandem_window::prefs::Tab;
 use tandem_window::state::AppState;
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ConnectionExt, ImageFormat, Window};
+use x11rb::protocol::xproto::{ConnectionExt, ImageFormat};
 use x11rb::rust_connection::RustConnection;
 
 /// Steps of a part, and those at its start that do not count: features of the teacher are computed.
 const STEPS: u64 = 46;
 const FIRST: u64 = 8;
-/// A step after the first previews.
-const PREVIEWED: u64 = 102;
 
 /// A program that ends with its owner.
 struct Guard(Child);
@@ -71,29 +73,30 @@ fn processor_s(process: &Guard) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// A window of the program's size when nothing has happened yet.
-fn still() -> Harness<'static, App> {
-    let mut window = Harness::builder().with_size(Vec2::new(1280.0, 820.0)).build_eframe(|cc| {
-        App::still(AppState { cards: Some(Vec::new()), ..AppState::default() }, cc.egui_ctx.clone())
-    });
-    window.run();
-    window
+/// A window of the program's size.
+fn still(state: AppState) -> Window {
+    window_of(state, false, Vec2::new(1280.0, 820.0), 1.0)
 }
 
 /// Where the big button is.
 fn big_button() -> Pos2 {
-    still().get_by_label("Train on the embedded pictures").rect().center()
+    still(support::empty()).get_by_label("Train on the embedded pictures").rect().center()
+}
+
+/// Where the button is that makes previews.
+fn preview_button() -> Pos2 {
+    still(support::running(3)).get_by_label("Preview now").rect().center()
 }
 
 /// Where a panel's name is in the navigation.
 fn name_of(tab: Tab) -> Rect {
-    still().get_by_role_and_label(Role::Tab, tab.name()).rect()
+    still(support::empty()).get_by_role_and_label(Role::Tab, tab.name()).rect()
 }
 
 /// A hand on the pointer and an eye on the screen.
 struct Person {
     connection: RustConnection,
-    root: Window,
+    root: u32,
 }
 
 impl Person {
@@ -203,14 +206,17 @@ fn a_window_that_nobody_touches_costs_training_less_than_a_tenth() {
 #[test]
 #[ignore = "needs Xvfb and xdotool, and two minutes alone"]
 fn the_screen_answers_the_pointer_within_a_quarter_of_a_second_while_nano_trains() {
-    let (button, far) = (big_button(), name_of(Tab::Start));
+    let (button, previews, far) = (big_button(), preview_button(), name_of(Tab::Start));
     let folder = tempfile::tempdir().unwrap();
     let (_server, display) = display();
     let window = program(folder.path(), &display, &[]);
     sleep(Duration::from_secs(5));
     click(&display, button);
-    // Past the first previews, so that every panel has something to draw.
-    wait_for(&folder.path().join("runs/nano-001"), PREVIEWED);
+    let run = folder.path().join("runs/nano-001");
+    wait_for(&run, FIRST);
+    // Every panel gets something to draw.
+    click(&display, previews);
+    wait_for(&run, FIRST + 2);
     let person = Person::at(&display);
     let mut all = Vec::new();
     for tab in [Tab::Training, Tab::Curves, Tab::Reconstructions, Tab::Samples, Tab::Explorer, Tab::Health] {

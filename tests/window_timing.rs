@@ -66,8 +66,8 @@ fn only_what_computes_stands_back() {
     let of = |name: &str| threads.iter().find(|(n, _)| n == name).map(|(_, nice)| *nice);
     let usual = of("tandem-link").unwrap();
     assert_eq!(of("tandem-pictures"), Some(usual), "{threads:?}");
-    assert_eq!(of("tandem-engine"), Some(usual + 10), "{threads:?}");
-    let yielding = threads.iter().filter(|(_, nice)| *nice == usual + 10).count();
+    assert_eq!(of("tandem-engine"), Some(usual + 5), "{threads:?}");
+    let yielding = threads.iter().filter(|(_, nice)| *nice == usual + 5).count();
     assert!(yielding > device::threads(), "{threads:?}");
 }
 

@@ -171,8 +171,7 @@ static STANDS_BACK: AtomicBool = AtomicBool::new(false);
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
-        /// One tenth of the weight of a thread that does not stand back.
-        const NICER: libc::c_int = 10;
+        const NICER: libc::c_int = 5;
         #[allow(unsafe_code, reason = "a C function without pointers; where it is refused nothing changes")]
         // SAFETY: nice takes an integer; on Linux it is about the thread that calls.
         unsafe {
@@ -321,7 +320,7 @@ mod tests {
             lower_priority();
             (nice(), std::thread::spawn(nice).join().unwrap())
         });
-        assert_eq!(both.join().unwrap(), (own + 10, own + 10));
+        assert_eq!(both.join().unwrap(), (own + 5, own + 5));
         assert_eq!((nice(), std::thread::spawn(nice).join().unwrap()), (own, own));
     }
 }
