@@ -35,6 +35,22 @@ fn a_run_starts_steps_and_finishes() {
     assert!(!state.live.status.is_live());
 }
 
+#[test]
+fn a_run_shows_its_own_progress_and_not_that_of_the_one_that_trains() {
+    let mut state = support::with_others(running(120));
+    let trained = state.run().unwrap().clone();
+    let other = state.run_at(std::path::Path::new("runs/naive-001")).unwrap().clone();
+    assert_eq!(state.progress_of(&trained).status, Status::Running);
+    let own = state.progress_of(&other);
+    assert_eq!((own.step, own.steps, own.status), (120, 600, Status::Idle));
+    assert_eq!((own.saved, own.memory_bytes, own.images_per_s), (Some(120), 0, 0.0));
+    state.live.step = 130;
+    assert_eq!((state.progress_of(&trained).step, state.progress_of(&other).step), (130, 120));
+    // Once another model is looked at, the run's log is all there is.
+    state.live.status = Status::Looking;
+    assert_eq!(state.progress_of(&trained).step, 120);
+}
+
 fn run_folder(state: &AppState) -> std::path::PathBuf {
     state.live.folder.clone().unwrap()
 }

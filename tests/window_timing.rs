@@ -12,7 +12,7 @@
 
 mod tiny;
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use egui::{Pos2, Vec2, ViewportId};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use tandem_core::config::Config;
-use tandem_core::device::DeviceChoice;
+use tandem_core::device::{self, DeviceChoice};
 use tandem_core::engine::{Command, Engine, Event, Start};
 use tandem_window::app::App;
 use tandem_window::state::Status;
@@ -38,6 +38,37 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How much wider than the design the bounds are.
 fn slack() -> f64 {
     if std::env::var("TANDEM_STRICT").is_ok_and(|v| v == "1") { 1.0 } else { 4.0 }
+}
+
+/// Lets training yield to the window, as the program does before it opens one; tests share a process.
+fn stand_back() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| device::stand_back().unwrap());
+}
+
+/// Niceness of this process's threads, by name.
+#[cfg(target_os = "linux")]
+fn niceness() -> Vec<(String, i32)> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let nice = |stat: String| {
+        let (head, rest) = stat.rsplit_once(") ").unwrap();
+        let name = head.split_once('(').unwrap().1.to_string();
+        (name, rest.split_whitespace().nth(16).unwrap().parse().unwrap())
+    };
+    stats.map(nice).collect()
+}
+
+/// The engine and the CPU device's threads yield; nothing else does.
+#[cfg(target_os = "linux")]
+fn only_what_computes_stands_back() {
+    let threads = niceness();
+    let of = |name: &str| threads.iter().find(|(n, _)| n == name).map(|(_, nice)| *nice);
+    let usual = of("tandem-link").unwrap();
+    assert_eq!(of("tandem-pictures"), Some(usual), "{threads:?}");
+    assert_eq!(of("tandem-engine"), Some(usual + 5), "{threads:?}");
+    let yielding = threads.iter().filter(|(_, nice)| *nice == usual + 5).count();
+    assert!(yielding > device::threads(), "{threads:?}");
 }
 
 /// Lets the window draw until `done`, as often as it likes.
@@ -60,6 +91,7 @@ fn the_window_answers_quickly_and_costs_training_little() {
     if std::env::var("TANDEM_NO_GPU").is_ok_and(|v| v == "1") {
         return eprintln!("TANDEM_NO_GPU=1: drawing is not measured");
     }
+    stand_back();
     let folder = tempfile::tempdir().unwrap();
     // New runs go below the working directory.
     std::env::set_current_dir(folder.path()).unwrap();
@@ -71,6 +103,9 @@ fn the_window_answers_quickly_and_costs_training_little() {
     window.step();
     window.get_by_label("Train on the embedded pictures").click();
     until(&mut window, "training", |app| app.state().live.step >= 3);
+
+    #[cfg(target_os = "linux")]
+    only_what_computes_stands_back();
 
     let mut answers = answers(&mut window);
     answers.sort();
@@ -167,6 +202,7 @@ fn median_of(values: &mut [f64]) -> f64 {
 
 #[test]
 fn an_engine_that_is_told_to_pause_does_one_more_step_at_most() {
+    stand_back();
     let folder = tempfile::tempdir().unwrap();
     let settings: Vec<String> =
         TINY.iter().map(|s| s.to_string()).chain(["train.steps=100000".into()]).collect();

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, DeviceKind, Tensor};
 
@@ -146,6 +147,41 @@ pub fn limit_threads(threads: usize) -> Result<()> {
     pool.build_global().map_err(|e| Error::Device(format!("the number of threads cannot be set: {e}")))
 }
 
+/// Lets what computes stand back for what a person waits for: the CPU device's threads, and the engines that are
+/// started after it. The system then gives a window that draws on the same cores the processor when it asks, and
+/// training the rest, which is nearly all. For Linux; elsewhere it changes nothing. Works once, before anything is
+/// computed.
+///
+/// # Errors
+/// When the threads already run.
+pub fn stand_back() -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().start_handler(|_| lower_priority());
+    pool.build_global().map_err(|e| Error::Device(format!("the threads cannot stand back: {e}")))?;
+    STANDS_BACK.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Lowers the priority of the thread that calls, and of those that it starts, where [`stand_back`] was asked for.
+pub(crate) fn stand_back_here() {
+    if STANDS_BACK.load(Ordering::Relaxed) {
+        lower_priority();
+    }
+}
+
+static STANDS_BACK: AtomicBool = AtomicBool::new(false);
+
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    {
+        const NICER: libc::c_int = 5;
+        #[allow(unsafe_code, reason = "a C function without pointers; where it is refused nothing changes")]
+        // SAFETY: nice takes an integer; on Linux it is about the thread that calls.
+        unsafe {
+            libc::nice(NICER);
+        }
+    }
+}
+
 /// All adapters, each API's view of it counted once. Empty where wgpu finds none.
 pub fn adapters() -> Vec<Adapter> {
     let instance = wgpu::Instance::default();
@@ -267,5 +303,27 @@ fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
             "{} was found but does not compute (driver {})",
             adapter.name, adapter.driver
         ))),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The niceness of the thread that calls.
+    fn nice() -> i32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_thread_that_stands_back_does_so_alone_with_those_it_starts() {
+        let own = nice();
+        let both = std::thread::spawn(|| {
+            lower_priority();
+            (nice(), std::thread::spawn(nice).join().unwrap())
+        });
+        assert_eq!(both.join().unwrap(), (own + 5, own + 5));
+        assert_eq!((nice(), std::thread::spawn(nice).join().unwrap()), (own, own));
     }
 }

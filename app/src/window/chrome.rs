@@ -57,15 +57,20 @@ fn item_ui(ui: &mut Ui, tab: Tab, state: &AppState) -> bool {
     let chosen = state.prefs.tab == tab;
     let text = RichText::new(tab.name()).color(if chosen { p.text } else { p.quiet });
     let text = if chosen { text.strong() } else { text };
-    let fill = if chosen { mix(p.card, p.teal, 0.22) } else { egui::Color32::TRANSPARENT };
     let button = Button::new(text)
-        .fill(fill)
         .stroke(Stroke::NONE)
         .corner_radius(CornerRadius::same(7))
         .selected(false)
         .min_size(Vec2::new(WIDTH - 20.0, 32.0))
         .right_text("");
-    let response = ui.add(button);
+    let response = ui.scope(|ui| {
+        let widgets = &mut ui.visuals_mut().widgets;
+        let fill = if chosen { mix(p.card, p.teal, 0.22) } else { egui::Color32::TRANSPARENT };
+        (widgets.inactive.weak_bg_fill, widgets.hovered.weak_bg_fill) =
+            if chosen { (fill, fill) } else { (fill, mix(p.card, p.text, 0.08)) };
+        ui.add(button)
+    });
+    let response = response.inner;
     response.widget_info(|| egui::WidgetInfo::selected(egui::accesskit::Role::Tab, true, chosen, tab.name()));
     if chosen {
         let rect = response.rect;

@@ -46,6 +46,8 @@ pub fn open() -> Result<Option<PathBuf>> {
             "there is no display to open a window on; `tandem train` works without one, `tandem --help` lists the rest"
         );
     }
+    // Refused only when something was computed already; the window opens either way.
+    let _ = tandem_core::device::stand_back();
     let unfinished = Arc::new(OnceLock::new());
     let left = unfinished.clone();
     let viewport = egui::ViewportBuilder::default()
@@ -55,7 +57,8 @@ pub fn open() -> Result<Option<PathBuf>> {
         .with_min_inner_size([880.0, 560.0])
         .with_drag_and_drop(true)
         .with_icon(icon());
-    let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
+    // Nothing here is a soft gradient whose bands dithering would hide, and a software adapter pays for every pixel.
+    let options = eframe::NativeOptions { viewport, dithering: false, ..eframe::NativeOptions::default() };
     let opened = eframe::run_native("tandem", options, Box::new(move |cc| Ok(Box::new(App::new(cc, left)?))));
     opened.map_err(|error| {
         let reason = error.to_string().replace('\n', " ");

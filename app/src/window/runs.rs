@@ -17,8 +17,8 @@ use super::sheet::SheetKey;
 
 /// Cards that are shown, the newest runs.
 const MAX_CARDS: usize = 24;
-/// The end of a log that holds its last rows.
-const TAIL_BYTES: u64 = 64 << 10;
+/// The end of a log that holds its last rows, and among them one of a preview.
+const TAIL_BYTES: u64 = 256 << 10;
 
 /// Cards of the runs below `root`, newest first; none when there is no such folder.
 pub fn scan(root: &Path) -> Vec<RunCard> {

@@ -21,6 +21,7 @@ pub use compare::compare;
 pub use latest::Latest;
 pub use message::{Answer, Command, Event, Question, Start};
 
+use crate::device::stand_back_here;
 use crate::error::{Error, Result};
 use crate::explore::{LatentAnswer, LatentQuestion, Scatter};
 use crate::train::preview::Preview;
@@ -64,6 +65,7 @@ impl Engine {
         let roads = Roads::default();
         let theirs = roads.clone();
         let work = move || {
+            stand_back_here();
             let result = catch_unwind(AssertUnwindSafe(|| session::run(start, &inbox, &outbox, theirs)));
             let failure = match result {
                 Ok(Ok(())) => return,

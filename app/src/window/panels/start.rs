@@ -1,7 +1,7 @@
 //! The first page: one button that trains, and the runs there are.
 
 use egui::containers::menu::MenuButton;
-use egui::{Button, RichText, Sense, Ui, Vec2};
+use egui::{Button, Response, RichText, Sense, Ui, Vec2, WidgetInfo, accesskit::Role};
 use tandem_core::config::Config;
 use tandem_core::engine::Start;
 
@@ -105,67 +105,57 @@ impl StartPanel {
         ui.allocate_ui(Vec2::new(CARD + 34.0, CARD + 160.0), |ui| {
             card(ui, |ui| {
                 ui.set_width(CARD);
-                ui.vertical(|ui| {
-                    ui.spacing_mut().item_spacing.y = 4.0;
-                    let open = format!("Open {name}");
-                    let clicked = match &run.picture {
-                        Some(sheet) => {
-                            let texture = self.textures.of(ui.ctx(), sheet);
-                            let [w, h] = sheet.image.size;
-                            let (uv, aspect) = cover(w as f32, h as f32);
-                            let side = Vec2::new(CARD, CARD * aspect);
-                            cell_ui(ui, texture, uv, side, &open, Sense::click()).clicked()
-                        }
-                        None => {
-                            let button = Button::new(RichText::new("no picture yet").color(p.quiet))
-                                .min_size(Vec2::splat(CARD));
-                            let response = ui.add(button);
-                            response.widget_info(|| {
-                                egui::WidgetInfo::labeled(egui::accesskit::Role::Button, true, &open)
-                            });
-                            response.clicked()
-                        }
-                    };
-                    if clicked {
-                        commands.extend([Command::Open(run.path.clone()), Command::Go(Tab::Reconstructions)]);
+                ui.spacing_mut().item_spacing.y = 4.0;
+                if self.picture_ui(ui, run, &format!("Open {name}")).clicked() {
+                    commands.extend([Command::Open(run.path.clone()), Command::Go(Tab::Reconstructions)]);
+                }
+                ui.add_space(4.0);
+                ui.horizontal(|ui| {
+                    ui.strong(&name);
+                    if trains {
+                        ui.label(RichText::new("training").small().color(p.teal));
                     }
-                    ui.add_space(4.0);
-                    ui.horizontal(|ui| {
-                        ui.strong(&name);
-                        if trains {
-                            ui.label(RichText::new("training").small().color(p.teal));
-                        }
-                    });
-                    quiet(ui, &run.about);
-                    let (step, steps) = run.steps;
-                    let of = steps.map(|steps| format!(" of {steps}")).unwrap_or_default();
-                    let quality = run.psnr.map(|db| format!(" · {db:.1} dB")).unwrap_or_default();
-                    quiet(ui, format!("step {step}{of}{quality}"));
-                    ui.horizontal(|ui| {
-                        let label = RichText::new(age(run.age_s)).small().color(p.quiet);
-                        ui.label(label);
-                        let unfinished = steps.is_some_and(|steps| step < steps) && step > 0;
-                        if unfinished && !state.live.status.is_live() {
-                            let resume = ui.small_button("Resume");
-                            resume.widget_info(|| {
-                                egui::WidgetInfo::labeled(
-                                    egui::accesskit::Role::Button,
-                                    true,
-                                    format!("Resume {name}"),
-                                )
-                            });
-                            if resume.on_hover_text("Train on from the last checkpoint").clicked() {
-                                commands.extend([
-                                    Command::Open(run.path.clone()),
-                                    Command::Train(Box::new(resume_of(run, state))),
-                                    Command::Go(Tab::Training),
-                                ]);
-                            }
-                        }
-                    });
+                });
+                quiet(ui, &run.about);
+                let (step, steps) = run.steps;
+                let of = steps.map(|steps| format!(" of {steps}")).unwrap_or_default();
+                let quality = run.psnr.map(|db| format!(" · {db:.1} dB")).unwrap_or_default();
+                quiet(ui, format!("step {step}{of}{quality}"));
+                ui.horizontal(|ui| {
+                    ui.label(RichText::new(age(run.age_s)).small().color(p.quiet));
+                    let unfinished = steps.is_some_and(|steps| step < steps) && step > 0;
+                    if unfinished && !state.live.status.is_live() {
+                        resume_ui(ui, run, &name, state, commands);
+                    }
                 });
             });
         });
+    }
+
+    /// The newest picture of a run, or its place.
+    fn picture_ui(&mut self, ui: &mut Ui, run: &RunCard, words: &str) -> Response {
+        let Some(sheet) = &run.picture else {
+            let text = RichText::new("no picture yet").color(palette(ui.visuals()).quiet);
+            let response = ui.add(Button::new(text).min_size(Vec2::splat(CARD)));
+            response.widget_info(|| WidgetInfo::labeled(Role::Button, true, words));
+            return response;
+        };
+        let texture = self.textures.of(ui.ctx(), sheet);
+        let [w, h] = sheet.image.size;
+        let (uv, aspect) = cover(w as f32, h as f32);
+        cell_ui(ui, texture, uv, Vec2::new(CARD, CARD * aspect), words, Sense::click())
+    }
+}
+
+fn resume_ui(ui: &mut Ui, run: &RunCard, name: &str, state: &AppState, commands: &mut Vec<Command>) {
+    let resume = ui.small_button("Resume");
+    resume.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Resume {name}")));
+    if resume.on_hover_text("Train on from the last checkpoint").clicked() {
+        commands.extend([
+            Command::Open(run.path.clone()),
+            Command::Train(Box::new(resume_of(run, state))),
+            Command::Go(Tab::Training),
+        ]);
     }
 }
 

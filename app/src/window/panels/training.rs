@@ -29,6 +29,9 @@ const LIVE: [(&str, &[&str]); 4] = [
 const FIGURES: [&str; 6] =
     ["reconstruction_loss", "perceptual_loss", "kl_loss", "denoising_loss", "align_loss", "psnr_held_out"];
 
+/// The least size of a button.
+const BUTTON: Vec2 = Vec2::new(96.0, 32.0);
+
 /// The training view.
 #[derive(Default)]
 pub struct TrainingPanel {
@@ -43,11 +46,12 @@ impl TrainingPanel {
     pub fn ui(&mut self, ui: &mut Ui, state: &AppState) -> Vec<Command> {
         let mut commands = Vec::new();
         let live = state.live.status.is_live();
-        let run =
-            state.live.folder.as_deref().and_then(|path| state.run_at(path)).filter(|_| live).or(state.run());
+        // A run that is being opened has no folder yet.
+        let trained = || state.live.folder.as_deref().and_then(|path| state.run_at(path));
+        let run = if live { trained() } else { state.run() };
         if run.is_none() && !live {
             if let Status::Failed(reason) = &state.live.status {
-                failed_ui(ui, reason);
+                failed_ui(ui, state, reason);
                 ui.add_space(12.0);
             }
             empty_ui(
@@ -68,7 +72,7 @@ impl TrainingPanel {
         });
         if let Status::Failed(reason) = &state.live.status {
             ui.add_space(12.0);
-            failed_ui(ui, reason);
+            failed_ui(ui, state, reason);
         }
         let Some(run) = run else { return commands };
         ui.add_space(12.0);
@@ -88,8 +92,8 @@ impl TrainingPanel {
 
     fn state_ui(&mut self, ui: &mut Ui, state: &AppState, run: Option<&Run>, commands: &mut Vec<Command>) {
         let p = palette(ui.visuals());
-        let live = &state.live;
-        let name = run.map_or("New run".into(), Run::name);
+        let live = &run.map_or_else(|| state.live.clone(), |run| state.progress_of(run));
+        let name = run.map_or("One moment".into(), Run::name);
         let (word, colour) = match &live.status {
             Status::Running => ("training", p.teal),
             Status::Starting => ("starting", p.amber),
@@ -146,66 +150,32 @@ impl TrainingPanel {
     }
 
     fn buttons_ui(&mut self, ui: &mut Ui, state: &AppState, run: Option<&Run>, commands: &mut Vec<Command>) {
-        use engine::Command as C;
-        let status = &state.live.status;
-        let size = Vec2::new(96.0, 32.0);
-        ui.horizontal_wrapped(|ui| {
-            if status.is_live() {
-                let on = matches!(status, Status::Running | Status::Paused);
-                if *status == Status::Paused {
-                    if ui.add(primary("Resume", ui).min_size(size)).clicked() {
-                        commands.push(Command::Engine(C::Resume));
-                    }
-                } else if ui
-                    .add_enabled(on, Button::new("Pause").min_size(size))
-                    .on_hover_text("Hold after this step (Ctrl+P)")
-                    .clicked()
-                {
-                    commands.push(Command::Engine(C::Pause));
-                }
-                if ui
-                    .add_enabled(on, Button::new("Save now").min_size(size))
-                    .on_hover_text("Write a checkpoint (Ctrl+S)")
-                    .clicked()
-                {
-                    commands.push(Command::Engine(C::Save));
-                }
-                if ui.add_enabled(on, Button::new("Preview now").min_size(size)).clicked() {
-                    commands.push(Command::Engine(C::Preview));
-                }
-                if ui
-                    .add_enabled(on, Button::new("Stop").min_size(size))
-                    .on_hover_text("Save and end; the run can go on later")
-                    .clicked()
-                {
-                    commands.push(Command::Engine(C::Stop));
-                }
-                let back = Button::new("Back to the last checkpoint").min_size(size);
-                let hint = "Forget what came after the last checkpoint and train on from there";
-                if ui.add_enabled(on && state.live.saved.is_some(), back).on_hover_text(hint).clicked() {
-                    commands.push(Command::BackToCheckpoint);
-                }
-                return;
-            }
-            let Some(run) = run else { return };
-            let last = run.history.rows.last().map_or(0, |row| row.step);
-            let planned = run.config.as_ref().map_or(last, |config| config.train.steps);
-            let default = if last >= planned { planned + planned / 2 } else { planned };
-            let mut to = self.extend_to.unwrap_or(default);
-            if ui.add_enabled(to > last, primary("Train on", ui).min_size(size)).clicked() {
-                let device = state.prefs.device.parse().unwrap_or_default();
-                let start = Start::Resume { folder: run.path.clone(), steps: Some(to), device };
-                commands.push(Command::Train(Box::new(start)));
-                self.extend_to = None;
-            }
-            ui.label("to step");
-            if ui.name_inputs("Train on to step", |ui| ui.add(DragValue::new(&mut to).speed(10))).changed() {
-                self.extend_to = Some(to);
-            }
-            if ui.add(Button::new("Open folder").min_size(size)).clicked() {
-                commands.push(Command::Reveal(run.path.clone()));
-            }
+        ui.horizontal_wrapped(|ui| match run {
+            _ if state.live.status.is_live() => live_buttons_ui(ui, state, commands),
+            Some(run) => self.rest_buttons_ui(ui, state, run, commands),
+            None => {}
         });
+    }
+
+    /// What a run that does not train can do.
+    fn rest_buttons_ui(&mut self, ui: &mut Ui, state: &AppState, run: &Run, commands: &mut Vec<Command>) {
+        let last = run.history.rows.last().map_or(0, |row| row.step);
+        let planned = run.config.as_ref().map_or(last, |config| config.train.steps);
+        let default = if last >= planned { planned + planned / 2 } else { planned };
+        let mut to = self.extend_to.unwrap_or(default);
+        if ui.add_enabled(to > last, primary("Train on", ui).min_size(BUTTON)).clicked() {
+            let device = state.prefs.device.parse().unwrap_or_default();
+            let start = Start::Resume { folder: run.path.clone(), steps: Some(to), device };
+            commands.push(Command::Train(Box::new(start)));
+            self.extend_to = None;
+        }
+        ui.label("to step");
+        if ui.name_inputs("Train on to step", |ui| ui.add(DragValue::new(&mut to).speed(10))).changed() {
+            self.extend_to = Some(to);
+        }
+        if ui.add(Button::new("Open folder").min_size(BUTTON)).clicked() {
+            commands.push(Command::Reveal(run.path.clone()));
+        }
     }
 
     /// Figures and newest pictures.
@@ -347,13 +317,51 @@ impl TrainingPanel {
     }
 }
 
-fn failed_ui(ui: &mut Ui, reason: &str) {
+/// What can be told to a run in training.
+fn live_buttons_ui(ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
+    use engine::Command as C;
+    let status = &state.live.status;
+    let on = matches!(status, Status::Running | Status::Paused);
+    if *status == Status::Paused {
+        if ui.add(primary("Resume", ui).min_size(BUTTON)).clicked() {
+            commands.push(Command::Engine(C::Resume));
+        }
+    } else if button_ui(ui, on, "Pause", "Hold after this step (Ctrl+P)") {
+        commands.push(Command::Engine(C::Pause));
+    }
+    for (name, hint, command) in [
+        ("Save now", "Write a checkpoint (Ctrl+S)", C::Save),
+        ("Preview now", "Make pictures of this step", C::Preview),
+        ("Stop", "Save and end; the run can go on later", C::Stop),
+    ] {
+        if button_ui(ui, on, name, hint) {
+            commands.push(Command::Engine(command));
+        }
+    }
+    let hint = "Forget what came after the last checkpoint and train on from there";
+    if button_ui(ui, on && state.live.saved.is_some(), "Back to the last checkpoint", hint) {
+        commands.push(Command::BackToCheckpoint);
+    }
+}
+
+fn button_ui(ui: &mut Ui, on: bool, name: &str, hint: &str) -> bool {
+    ui.add_enabled(on, Button::new(name).min_size(BUTTON)).on_hover_text(hint).clicked()
+}
+
+fn failed_ui(ui: &mut Ui, state: &AppState, reason: &str) {
     card(ui, |ui| {
         ui.set_width(ui.available_width());
-        let p = palette(ui.visuals());
-        ui.label(RichText::new("Training broke off").size(16.0).strong().color(p.bad));
+        let name = state.live.folder.as_deref().and_then(|path| path.file_name());
+        let (what, words) = match name {
+            Some(name) => (
+                format!("Training of {} broke off", name.to_string_lossy()),
+                "Everything up to the last checkpoint is on disk; the log has the whole story.",
+            ),
+            None => ("It could not begin".into(), "Nothing was written; the log has the whole story."),
+        };
+        ui.label(RichText::new(what).size(16.0).strong().color(palette(ui.visuals()).bad));
         ui.label(reason);
-        quiet(ui, "Everything up to the last checkpoint is on disk; the log has the whole story.");
+        quiet(ui, words);
     });
 }
 

@@ -84,51 +84,36 @@ impl AppState {
                 let live = &mut self.live;
                 (live.step, live.steps, live.images_per_s, live.eta_s) = (step, steps, images_per_s, eta_s);
                 (live.wall_s, live.memory_bytes) = (wall_s, memory_bytes);
-                if let Some(run) = self.live_run() {
-                    let when = When { step, wall_s, images };
-                    run.history.push(when, values.iter().map(|(name, value)| (*name, f64::from(*value))));
-                }
+                let when = When { step, wall_s, images };
+                self.measured(when, values.iter().map(|(name, value)| (*name, f64::from(*value))));
                 if skipped {
                     self.say(Level::Warning, format!("step {step} was skipped: a value was not finite"));
                 }
             }
             E::Preview { step, psnr, row } => {
                 self.explorer.run_has_basis();
-                if let Some(run) = self.live_run() {
-                    let when = When { step, wall_s: row.wall_s, images: row.images };
-                    run.history.push(when, row.values.iter().map(|(name, value)| (name.as_str(), *value)));
-                }
+                let when = When { step, wall_s: row.wall_s, images: row.images };
+                self.measured(when, row.values.iter().map(|(name, value)| (name.as_str(), *value)));
                 self.say(Level::Info, format!("step {step}: held-out PSNR {psnr:.2} dB"));
             }
             E::Measured { step, values } => {
                 let figures: Vec<_> =
                     values.iter().map(|(n, v)| format!("{n} {}", figures::value(*v))).collect();
                 self.say(Level::Info, format!("step {step}: {}", figures.join("  ")));
-                if let Some(run) = self.live_run() {
-                    let when = When { step, ..run.history.rows.last().copied().unwrap_or_default() };
-                    run.history.push(when, values.into_iter());
-                }
+                let last = self.live_run().and_then(|run| run.history.rows.last().copied());
+                self.measured(When { step, ..last.unwrap_or_default() }, values.into_iter());
             }
             E::Saved { step, path } => {
                 self.live.saved = Some(step);
-                if let Some(run) = self.live_run() {
-                    run.history.mark(step, Mark::Checkpoint);
-                }
-                self.say(Level::Info, format!("step {step}: saved {}", path.display()));
+                self.marked(step, Mark::Checkpoint, &format!("saved {}", path.display()));
             }
             E::Changed { step, setting, config } => {
                 if let Some(run) = self.live_run() {
-                    run.history.mark(step, Mark::Changed(setting.clone()));
                     run.config = Some(*config);
                 }
-                self.say(Level::Info, format!("step {step}: {setting}"));
+                self.marked(step, Mark::Changed(setting.clone()), &setting);
             }
-            E::Refit { step } => {
-                if let Some(run) = self.live_run() {
-                    run.history.mark(step, Mark::Refit);
-                }
-                self.say(Level::Info, format!("step {step}: colours of the maps fitted anew"));
-            }
+            E::Refit { step } => self.marked(step, Mark::Refit, "colours of the maps fitted anew"),
             E::Looking { folder, device, step, config, classes } => {
                 self.live.status = Status::Looking;
                 (self.live.step, self.live.steps, self.live.saved) = (step, config.train.steps, Some(step));
@@ -198,9 +183,41 @@ impl AppState {
         }
     }
 
+    /// The run that trains has measured something.
+    fn measured<'a>(&mut self, when: When, values: impl Iterator<Item = (&'a str, f64)>) {
+        if let Some(run) = self.live_run() {
+            run.history.push(when, values);
+        }
+    }
+
+    /// Something happened to the run that trains.
+    fn marked(&mut self, step: u64, mark: Mark, words: &str) {
+        if let Some(run) = self.live_run() {
+            run.history.mark(step, mark);
+        }
+        self.say(Level::Info, format!("step {step}: {words}"));
+    }
+
     fn live_run(&mut self) -> Option<&mut Run> {
         let folder = self.live.folder.as_ref()?;
         self.open.iter_mut().find(|run| run.path == *folder)
+    }
+
+    /// Where `run` is: as the engine says that trains it or last did, else as its own log says.
+    pub fn progress_of(&self, run: &Run) -> Live {
+        let engines = !matches!(self.live.status, Status::Idle | Status::Looking);
+        if engines && self.live.folder.as_ref() == Some(&run.path) {
+            return self.live.clone();
+        }
+        let last = run.history.rows.last().copied().unwrap_or_default();
+        let saved = run.history.marks.iter().filter(|(_, mark)| *mark == Mark::Checkpoint);
+        Live {
+            step: last.step,
+            steps: run.config.as_ref().map_or(last.step, |config| config.train.steps),
+            wall_s: last.wall_s,
+            saved: saved.map(|(step, _)| *step).max(),
+            ..Live::default()
+        }
     }
 
     /// One line that says where training is.

@@ -7,11 +7,10 @@ use egui::{
 use tandem_core::explore::{Blend, Edit, PictureRef, Wish};
 
 use super::slots::LETTERS;
-use super::{Sight, side_of, waiting_ui};
+use super::{Sight, edited_ui, side_of, waiting_ui};
 use crate::explorer_state::ExplorerState;
-use crate::figures;
 use crate::theme::palette;
-use crate::widgets::{Textures, cell_ui, choice_ui, quiet};
+use crate::widgets::{Textures, choice_ui, quiet};
 
 /// How far an arrow key goes.
 const KEY_STEP: f32 = 0.05;
@@ -47,27 +46,16 @@ impl BlendTool {
         if !self.four {
             self.at[1] = 0.0;
         }
-        let side = side_of(ui, 2, 0.0, 90.0);
+        let side = side_of(ui, 2, 0.0, 114.0);
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
+                quiet(ui, "Drag the handle");
                 self.pad_ui(ui, explorer, &corners, side, textures);
                 self.sliders_ui(ui);
             });
             ui.add_space(10.0);
-            ui.vertical(|ui| {
-                let shown = explorer.edited.as_ref().filter(
-                    |view| matches!(&view.edited.edit, Edit::Blend { corners: of, .. } if *of == corners),
-                );
-                match shown {
-                    Some(view) => {
-                        let texture = textures.of(ui.ctx(), &view.sheet);
-                        let uv = view.sheet.uv(0, 0);
-                        cell_ui(ui, texture, uv, Vec2::splat(side), "Picture between", Sense::hover());
-                        quiet(ui, format!("Decoded at step {}", figures::count(view.step)));
-                    }
-                    None => drop(quiet(ui, "Asking the model…")),
-                }
-            });
+            let is_shown = |edit: &Edit| matches!(edit, Edit::Blend { corners: of, .. } if *of == corners);
+            edited_ui(ui, sight, textures, (side, "Picture between"), is_shown);
         });
         let wish = Edit::Blend { corners, at: self.at, way: self.way };
         let shown = explorer.edited.as_ref();

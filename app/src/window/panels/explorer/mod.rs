@@ -14,13 +14,14 @@ mod swap;
 
 use std::path::PathBuf;
 
-use egui::{RichText, Ui};
-use tandem_core::explore::{PictureRef, Wish};
+use egui::{RichText, Sense, Ui, Vec2};
+use tandem_core::explore::{Edit, PictureRef, Wish};
 
+use crate::figures;
 use crate::message::Command;
 use crate::state::{AppState, Status};
 use crate::theme::palette;
-use crate::widgets::{Textures, card, choice_ui, empty_ui, quiet};
+use crate::widgets::{Textures, card, cell_ui, choice_ui, empty_ui, quiet};
 
 /// What is done with the pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -215,6 +216,23 @@ fn side_of(ui: &Ui, count: usize, beside: f32, beneath: f32) -> f32 {
     let width = (ui.available_width() - beside) / count as f32 - 12.0;
     let height = ui.clip_rect().bottom() - ui.cursor().top() - beneath;
     width.min(height).clamp(120.0, 320.0)
+}
+
+/// The picture decoded from changed latents, if it is of an edit that `is_shown`.
+fn edited_ui(
+    ui: &mut Ui,
+    sight: &Sight<'_>,
+    textures: &mut Textures,
+    (side, name): (f32, &str),
+    is_shown: impl Fn(&Edit) -> bool,
+) {
+    ui.vertical(|ui| {
+        let edited = sight.state.explorer.edited.as_ref().filter(|view| is_shown(&view.edited.edit));
+        let Some(view) = edited else { return drop(quiet(ui, "Asking the model…")) };
+        quiet(ui, format!("Decoded at step {}", figures::count(view.step)));
+        let texture = textures.of(ui.ctx(), &view.sheet);
+        cell_ui(ui, texture, view.sheet.uv(0, 0), Vec2::splat(side), name, Sense::hover());
+    });
 }
 
 /// A line of what is being waited for.

@@ -1,13 +1,12 @@
 //! Pushes a picture's latent along principal directions of the data's latents.
 
-use egui::{Button, Grid, Sense, Slider, Ui, Vec2};
+use egui::{Button, Grid, Slider, Ui};
 use tandem_core::explore::{BasisChoice, Direction, Edit, Wish};
 
 use super::region::Region;
-use super::{Sight, side_of, waiting_ui};
-use crate::figures;
+use super::{Sight, edited_ui, side_of, waiting_ui};
 use crate::message::Command;
-use crate::widgets::{Textures, cell_ui, choice_ui, quiet};
+use crate::widgets::{Textures, choice_ui, quiet};
 
 /// Directions that are offered before they are known.
 const FEW: usize = 8;
@@ -50,26 +49,8 @@ impl PushTool {
                 let shown = thumb.map(|thumb| (textures.of(ui.ctx(), &thumb.sheet), thumb.sheet.uv(0, 0)));
                 self.region.ui(ui, shown, [h, w], side, "Region to push");
             });
-            ui.vertical(|ui| {
-                let edited = explorer.edited.as_ref().filter(
-                    |view| matches!(&view.edited.edit, Edit::Push { picture: of, .. } if of == picture),
-                );
-                match edited {
-                    Some(view) => {
-                        quiet(ui, format!("Decoded at step {}", figures::count(view.step)));
-                        let texture = textures.of(ui.ctx(), &view.sheet);
-                        cell_ui(
-                            ui,
-                            texture,
-                            view.sheet.uv(0, 0),
-                            Vec2::splat(side),
-                            "Pushed picture",
-                            Sense::hover(),
-                        );
-                    }
-                    None => drop(quiet(ui, "Asking the model…")),
-                }
-            });
+            let is_shown = |edit: &Edit| matches!(edit, Edit::Push { picture: of, .. } if of == picture);
+            edited_ui(ui, sight, textures, (side, "Pushed picture"), is_shown);
             ui.vertical(|ui| {
                 self.basis_ui(ui, about.run_basis.is_some(), commands);
                 self.amounts_ui(ui, known);

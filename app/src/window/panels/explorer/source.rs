@@ -12,6 +12,9 @@ use crate::widgets::{named, primary, quiet};
 /// Sides to which pictures can be brought for an autoencoder without a run.
 const SIDES: [usize; 5] = [32, 64, 128, 256, 512];
 
+/// Room for the buttons beside the field.
+const BUTTONS: f32 = 270.0;
+
 /// What is typed.
 #[derive(Default)]
 pub struct Source {
@@ -23,10 +26,15 @@ impl Source {
     pub fn ui(&mut self, ui: &mut Ui, state: &AppState, commands: &mut Vec<Command>) {
         ui.horizontal_wrapped(|ui| {
             model_ui(ui, state, commands);
-            ui.separator();
+            // What opens another one stays together: beside the model where there is room, else below it.
+            if ui.available_size_before_wrap().x < BUTTONS + 170.0 {
+                ui.end_row();
+            } else {
+                ui.separator();
+            }
             let edit = TextEdit::singleline(&mut self.text)
                 .hint_text("Path, or name of a fetched model")
-                .desired_width((ui.available_width() - 260.0).clamp(150.0, 300.0));
+                .desired_width((ui.available_size_before_wrap().x - BUTTONS).clamp(140.0, 300.0));
             let typed = named(ui.add(edit), "Path or name of what to open");
             let entered = typed.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let full = !self.text.trim().is_empty();

@@ -5,8 +5,7 @@ use tandem_core::explore::{Edit, PictureRef, Wish};
 
 use super::region::Region;
 use super::slots::LETTERS;
-use super::{Sight, side_of, waiting_ui};
-use crate::figures;
+use super::{Sight, edited_ui, side_of, waiting_ui};
 use crate::widgets::{Textures, cell_ui, quiet};
 
 /// The tool.
@@ -54,22 +53,19 @@ impl SwapTool {
             ui.vertical(|ui| {
                 quiet(ui, format!("Taken from {}", LETTERS[self.from]));
                 if let Some((texture, uv)) = shown(ui, &from) {
-                    cell_ui(ui, texture, uv, Vec2::splat(side), "Picture that the region comes from", Sense::hover());
+                    cell_ui(
+                        ui,
+                        texture,
+                        uv,
+                        Vec2::splat(side),
+                        "Picture that the region comes from",
+                        Sense::hover(),
+                    );
                 }
             });
-            ui.vertical(|ui| {
-                let edited = explorer.edited.as_ref().filter(|view| {
-                    matches!(&view.edited.edit, Edit::Swap { into: a, from: b, .. } if *a == into && *b == from)
-                });
-                match edited {
-                    Some(view) => {
-                        quiet(ui, format!("Decoded at step {}", figures::count(view.step)));
-                        let texture = textures.of(ui.ctx(), &view.sheet);
-                        cell_ui(ui, texture, view.sheet.uv(0, 0), Vec2::splat(side), "Swapped picture", Sense::hover());
-                    }
-                    None => drop(quiet(ui, "Asking the model…")),
-                }
-            });
+            let is_shown =
+                |edit: &Edit| matches!(edit, Edit::Swap { into: a, from: b, .. } if *a == into && *b == from);
+            edited_ui(ui, sight, textures, (side, "Swapped picture"), is_shown);
         });
         self.region.brush_ui(ui, "Nothing is swapped then");
         // Nothing painted swaps nothing.
