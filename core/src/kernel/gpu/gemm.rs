@@ -80,7 +80,7 @@ struct Machine {
 
 impl Machine {
     const SOFTWARE: Self = Self { busy: 64.0, registers: 128, read: 8.0, fetch: 0.0 };
-    // Measured on an H100: one warp for each of 256 tiles leaves nine tenths of it idle.
+    // A large card runs 2048 invocations on each of some hundred units, a small one on a dozen: between the two.
     const HARDWARE: Self = Self { busy: 32_768.0, registers: 64, read: 1.5, fetch: 8.0 };
 
     fn of(like: &CubeTensor) -> Self {
