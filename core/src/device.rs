@@ -306,8 +306,10 @@ fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(target_os = "linux")]
+
     use super::*;
 
     /// The niceness of the thread that calls.

@@ -79,7 +79,7 @@ struct Machine {
 }
 
 impl Machine {
-    const SOFTWARE: Self = Self { busy: 64.0, registers: 128, read: 8.0, fetch: 0.0 };
+    const SOFTWARE: Self = Self { busy: 128.0, registers: 128, read: 8.0, fetch: 0.0 };
     // A large card runs 2048 invocations on each of some hundred units, a small one on a dozen: between the two.
     const HARDWARE: Self = Self { busy: 32_768.0, registers: 64, read: 1.5, fetch: 8.0 };
 
