@@ -308,18 +308,17 @@ fn chosen_adapter(adapter: &Adapter, reason: &str) -> Result<Chosen> {
 
 #[cfg(test)]
 mod tests {
-    #![cfg(target_os = "linux")]
-
-    use super::*;
-
-    /// The niceness of the thread that calls.
-    fn nice() -> i32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
-    }
-
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_thread_that_stands_back_does_so_alone_with_those_it_starts() {
+        use super::lower_priority;
+
+        /// The niceness of the thread that calls.
+        fn nice() -> i32 {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
+        }
+
         let own = nice();
         let both = std::thread::spawn(|| {
             lower_priority();
