@@ -62,6 +62,9 @@ pub struct BenchArgs {
     /// The Python that runs the peer.
     #[arg(long, default_value = "python3", requires = "peer")]
     python: PathBuf,
+    /// An argument for the peer alone, e.g. --peer-arg=--compile; may be given several times.
+    #[arg(long = "peer-arg", value_name = "ARG", requires = "peer", allow_hyphen_values = true)]
+    peer_args: Vec<String>,
     /// Turns of each, peer and this program.
     #[arg(long, default_value_t = 3, requires = "peer")]
     rounds: usize,

@@ -4,7 +4,7 @@
     docs/performance/scaling.py --tandem target/release/tandem [--device cpu] [--only batch ...] > tables.md
 
 Every point is a process of its own, so that its peak memory is its own. Writes docs/performance/scaling.json (a
-point that is there already is measured again only with --again) and docs/pictures/scaling-*.png.
+point that is there already is measured again only with --again) and docs/pictures/scaling-DEVICE.png.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 HERE = Path(__file__).resolve().parent
 BLUE, RED = "#3b82c4", "#d1495b"
@@ -41,26 +42,36 @@ def measured(tandem, device, arguments, steps):
 def table(sweep, points):
     print(f"| {sweep} | step | images/s | peak memory |\n|---|---|---|---|")
     for at, found in points.items():
-        print(f"| {at} | {found['step_s']:.3f} s | {found['images_per_s']:.2f} | {found['peak_rss_mb']} MiB |")
+        print(f"| {at} | {found['step_s']:.3f} s | {found['images_per_s']:.3g} | {found['peak_rss_mb']} MiB |")
     print()
 
 
-def plot(sweep, points, path):
-    figure, speed = plt.subplots(figsize=(5.6, 3.4), dpi=120)
+def plot(sweep, points, speed):
     memory = speed.twinx()
     at = list(range(len(points)))
     speed.plot(at, [p["images_per_s"] for p in points.values()], marker="o", color=BLUE)
     memory.plot(at, [p["peak_rss_mb"] for p in points.values()], marker="s", color=RED, linestyle="--")
     speed.set_xticks(at, list(points))
-    speed.set(xlabel=sweep, title=f"Training against {sweep}")
+    speed.set(title=f"Training against {sweep}")
     speed.set_ylabel("images/s", color=BLUE)
     memory.set_ylabel("peak memory, MiB", color=RED)
-    if sweep != "threads":
-        speed.set_yscale("log")
-        memory.set_yscale("log")
-    speed.set_ylim(*((0, None) if sweep == "threads" else (None, None)))
-    memory.set_ylim(*((0, None) if sweep == "threads" else (None, None)))
+    for axis in (speed, memory):
+        if sweep == "threads":
+            axis.set_ylim(0, None)
+        else:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.yaxis.set_minor_locator(NullLocator())
     speed.grid(alpha=0.25)
+
+
+def plots(sweeps, path):
+    figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), dpi=110)
+    for (sweep, points), place in zip(sweeps.items(), axes.flat):
+        plot(sweep, points, place)
+    for place in list(axes.flat)[len(sweeps) :]:
+        place.set_visible(False)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
@@ -83,10 +94,10 @@ def main():
                 rows[str(at)] = measured(args.tandem, args.device, arguments(at), STEPS.get(at, 5))
                 kept.write_text(json.dumps(found, indent=1) + "\n")
     for device, sweeps in found.items():
-        print(f"On {next(iter(next(iter(sweeps.values())).values()))['device']}:\n")
+        print(f"Device {device}:\n")
         for sweep, points in sweeps.items():
             table(sweep, points)
-            plot(sweep, points, HERE.parent / "pictures" / f"scaling-{device}-{sweep}.png")
+        plots(sweeps, HERE.parent / "pictures" / f"scaling-{device}.png")
 
 
 main()

@@ -23,7 +23,9 @@ pub fn run(args: &BenchArgs, script: &Path) -> Result<()> {
     let mode = args.mode_name();
     let (mut peer, mut ours): (Vec<Timing>, Vec<Timing>) = Default::default();
     for round in 1..=args.rounds {
-        peer.push(timed(peer_command(args, script, threads, &mode), "peer")?);
+        let mut timing = timed(peer_command(args, script, threads, &mode), "peer")?;
+        timing.name = [timing.name].iter().chain(&args.peer_args).cloned().collect::<Vec<_>>().join(" ");
+        peer.push(timing);
         ours.push(timed(own_command(args, threads, &mode)?, "device")?);
         let (a, b) = (&peer[round - 1], &ours[round - 1]);
         line(&format!(
@@ -64,6 +66,7 @@ fn peer_command(args: &BenchArgs, script: &Path, threads: usize, mode: &str) -> 
     let mut command = Command::new(&args.python);
     command.arg(script).arg(&args.preset);
     with_numbers(&mut command, args, threads, mode);
+    command.args(&args.peer_args);
     command
 }
 

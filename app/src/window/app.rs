@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use egui::{Context, Ui, ViewportCommand};
+use egui::{Color32, Context, Ui, ViewportCommand};
 use tandem_core::engine::{self, Start};
 use tandem_core::explore::{LatentQuestion, Wish};
 
@@ -45,6 +45,8 @@ pub struct App {
     began: Instant,
     unfinished: Arc<OnceLock<PathBuf>>,
     shown: Option<(Look, f32)>,
+    /// Whether a frame begins in the ground's colour, so that filling the page with it again is work for nothing.
+    cleared: bool,
 }
 
 impl App {
@@ -66,6 +68,7 @@ impl App {
         }
         app.disk = Some(disk);
         app.unfinished = unfinished;
+        app.cleared = true;
         Ok(app)
     }
 
@@ -88,6 +91,7 @@ impl App {
             began: Instant::now(),
             unfinished: Arc::default(),
             shown: None,
+            cleared: false,
         }
     }
 
@@ -152,7 +156,8 @@ impl App {
         self.dropped_files(&mut commands);
         commands.extend(chrome::navigation_ui(ui, &self.state));
         commands.extend(chrome::notice_ui(ui, &self.state));
-        commands.extend(chrome::page_ui(ui, &self.state, &mut self.panels));
+        let ground = if self.cleared { Color32::TRANSPARENT } else { theme::palette(ui.visuals()).ground };
+        commands.extend(chrome::page_ui(ui, &self.state, &mut self.panels, ground));
         commands.extend(chrome::closing_ui(ui, &self.state));
         self.typed_ui();
         let asked = !commands.is_empty();

@@ -1,7 +1,7 @@
 //! What stands around the panels: navigation, notice, page head, and the question before closing.
 
 use egui::{
-    Align, Button, CentralPanel, CornerRadius, Frame, Layout, Margin, Panel, RichText, Stroke, Ui, Vec2,
+    Align, Button, CentralPanel, Color32, CornerRadius, Frame, Layout, Margin, Panel, RichText, Stroke, Ui, Vec2,
 };
 use tandem_core::engine;
 
@@ -65,7 +65,7 @@ fn item_ui(ui: &mut Ui, tab: Tab, state: &AppState) -> bool {
         .right_text("");
     let response = ui.scope(|ui| {
         let widgets = &mut ui.visuals_mut().widgets;
-        let fill = if chosen { mix(p.card, p.teal, 0.22) } else { egui::Color32::TRANSPARENT };
+        let fill = if chosen { mix(p.card, p.teal, 0.22) } else { Color32::TRANSPARENT };
         (widgets.inactive.weak_bg_fill, widgets.hovered.weak_bg_fill) =
             if chosen { (fill, fill) } else { (fill, mix(p.card, p.text, 0.08)) };
         ui.add(button)
@@ -160,10 +160,10 @@ pub fn notice_ui(ui: &mut Ui, state: &AppState) -> Vec<Command> {
     commands
 }
 
-/// The head of the page and the panel that is shown.
-pub fn page_ui(ui: &mut Ui, state: &AppState, panels: &mut Panels) -> Vec<Command> {
+/// The head of the page and the panel that is shown, on `ground`.
+pub fn page_ui(ui: &mut Ui, state: &AppState, panels: &mut Panels, ground: Color32) -> Vec<Command> {
     let mut commands = Vec::new();
-    let frame = Frame::new().fill(palette(ui.visuals()).ground).inner_margin(Margin {
+    let frame = Frame::new().fill(ground).inner_margin(Margin {
         left: 26,
         right: 22,
         top: 18,

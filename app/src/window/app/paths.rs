@@ -158,7 +158,11 @@ impl App {
         } else {
             "xdg-open"
         };
-        if let Err(error) = std::process::Command::new(opener).arg(path).spawn() {
+        let started = std::process::Command::new(opener).arg(path).spawn().and_then(|mut child| {
+            // Its end is waited for, or it would stay in the system's table of processes.
+            std::thread::Builder::new().name("tandem-reveal".into()).spawn(move || child.wait())
+        });
+        if let Err(error) = started {
             let line =
                 format!("the file manager cannot be started ({error}); the folder is {}", path.display());
             self.apply(Event::Notice(Level::Warning, line));

@@ -15,6 +15,10 @@ use crate::widgets::{Textures, choice_ui, quiet};
 /// Names of the places.
 pub const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 
+/// Parts of the data between whose starts the first pictures lie. Not four: a set that holds everything twice, once
+/// for each style, would show two pictures twice.
+const APART: usize = 5;
+
 /// Side of a small picture.
 const SIDE: f32 = 64.0;
 
@@ -58,8 +62,8 @@ impl Slots {
             let picture = self.pictures[slot].clone();
             picture.or_else(|| match (held, train) {
                 (0, 0) => None,
-                (0, train) => Some(PictureRef::Train(slot * train / 4)),
-                (held, _) => Some(PictureRef::Held(slot * held / 4)),
+                (0, train) => Some(PictureRef::Train(slot * train / APART)),
+                (held, _) => Some(PictureRef::Held(slot * held / APART)),
             })
         })
     }
