@@ -57,7 +57,7 @@ fn tools() -> [(&'static str, AppState); 6] {
         (
             "Swap",
             with(|state| {
-                let edit = Edit::Swap { into: held(0), from: held(45), mask: Some(vec![false; 64]) };
+                let edit = Edit::Swap { into: held(0), from: held(36), mask: Some(vec![false; 64]) };
                 explored::with_edited(state, edit);
             }),
         ),
@@ -211,7 +211,7 @@ fn a_region_is_painted_with_keys() {
     let Some(Wish::Edit(Edit::Swap { into, from, mask: Some(mask) })) = wishes.last() else {
         panic!("{wishes:?}")
     };
-    assert_eq!((into, from), (&held(0), &held(45)));
+    assert_eq!((into, from), (&held(0), &held(36)));
     assert_eq!(
         mask.iter().enumerate().filter(|(_, there)| **there).map(|(at, _)| at).collect::<Vec<_>>(),
         [9]

@@ -40,7 +40,7 @@ pub fn held(index: usize) -> PictureRef {
 
 /// The four pictures that the places hold at first.
 pub fn first_pictures() -> Vec<PictureRef> {
-    (0..4).map(|slot| held(slot * 180 / 4)).collect()
+    (0..4).map(|slot| held(slot * 180 / 5)).collect()
 }
 
 /// What models and pictures there are.

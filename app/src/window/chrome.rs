@@ -1,7 +1,8 @@
 //! What stands around the panels: navigation, notice, page head, and the question before closing.
 
 use egui::{
-    Align, Button, CentralPanel, Color32, CornerRadius, Frame, Layout, Margin, Panel, RichText, Stroke, Ui, Vec2,
+    Align, Button, CentralPanel, Color32, CornerRadius, Frame, Layout, Margin, Panel, RichText, Stroke, Ui,
+    Vec2,
 };
 use tandem_core::engine;
 
@@ -163,12 +164,7 @@ pub fn notice_ui(ui: &mut Ui, state: &AppState) -> Vec<Command> {
 /// The head of the page and the panel that is shown, on `ground`.
 pub fn page_ui(ui: &mut Ui, state: &AppState, panels: &mut Panels, ground: Color32) -> Vec<Command> {
     let mut commands = Vec::new();
-    let frame = Frame::new().fill(ground).inner_margin(Margin {
-        left: 26,
-        right: 22,
-        top: 18,
-        bottom: 12,
-    });
+    let frame = Frame::new().fill(ground).inner_margin(Margin { left: 26, right: 22, top: 18, bottom: 12 });
     CentralPanel::default().frame(frame).show(ui, |ui| {
         let tab = state.prefs.tab;
         ui.horizontal(|ui| {
