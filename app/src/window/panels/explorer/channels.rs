@@ -3,9 +3,8 @@
 use egui::{Color32, CornerRadius, RichText, Sense, Stroke, StrokeKind, Ui, Vec2};
 use tandem_core::explore::Wish;
 
-use super::{Sight, grid, waiting_ui};
+use super::{Sight, at_step, grid, waiting_ui};
 use crate::explorer_views::{ChannelMaps, StudyView};
-use crate::figures;
 use crate::theme::palette;
 use crate::widgets::{Textures, cell_ui, choice_ui, quiet};
 
@@ -49,7 +48,7 @@ fn pictures_ui(ui: &mut Ui, study: &StudyView, textures: &mut Textures) {
         quiet(ui, name);
         cell_ui(ui, texture, study.pictures.uv(column, 0), side, name, Sense::hover());
     }
-    quiet(ui, format!("{:.2} dB at step {}", study.psnr, figures::count(study.step)));
+    quiet(ui, format!("{:.2} dB{}", study.psnr, at_step(study.step)));
 }
 
 fn maps_ui(ui: &mut Ui, maps: &ChannelMaps, [_, h, w]: [usize; 3], textures: &mut Textures) {

@@ -229,7 +229,7 @@ fn edited_ui(
     ui.vertical(|ui| {
         let edited = sight.state.explorer.edited.as_ref().filter(|view| is_shown(&view.edited.edit));
         let Some(view) = edited else { return drop(quiet(ui, "Asking the model…")) };
-        quiet(ui, format!("Decoded at step {}", figures::count(view.step)));
+        quiet(ui, format!("Decoded{}", at_step(view.step)));
         let texture = textures.of(ui.ctx(), &view.sheet);
         cell_ui(ui, texture, view.sheet.uv(0, 0), Vec2::splat(side), name, Sense::hover());
     });
@@ -243,4 +243,9 @@ fn waiting_ui(ui: &mut Ui, sight: &Sight<'_>) {
         "Asking the model…"
     };
     quiet(ui, text);
+}
+
+/// " at step N" behind what was computed; nothing for weights that no training of a run has touched.
+fn at_step(step: u64) -> String {
+    if step == 0 { String::new() } else { format!(" at step {}", figures::count(step)) }
 }

@@ -10,8 +10,8 @@ use egui::{Button, ComboBox, RichText, Sense, Slider, Ui, Vec2, WidgetInfo, acce
 use tandem_core::explore::{PictureRef, ScatterWish, Wish};
 
 use self::plot::Plot;
-use super::Sight;
 use super::slots::LETTERS;
+use super::{Sight, at_step};
 use crate::colours::of_class;
 use crate::explorer_views::ScatterView;
 use crate::figures;
@@ -81,9 +81,9 @@ impl ScatterTool {
                 quiet(
                     ui,
                     format!(
-                        "First components of {} latents at step {}: {:.0} % and {:.0} % of the variance",
+                        "First components of {} latents{}: {:.0} % and {:.0} % of the variance",
                         figures::count(view.scatter.points.len() as u64),
-                        figures::count(view.scatter.step),
+                        at_step(view.scatter.step),
                         100.0 * x,
                         100.0 * y
                     ),
