@@ -11,8 +11,8 @@
 mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tandem_core::kernel::form::{Forms, set_forms};
 use tandem_core::kernel::gpu::memory_bytes;
-use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::kernel::{self, Conv, GroupNormConfig, keep_half};
 use tandem_core::params::host;
 
@@ -52,7 +52,7 @@ fn differentiated(device: &Device) -> (Vec<Vec<f32>>, u64) {
 #[test]
 fn gradients_hold_to_three_digits_and_memory_shrinks() {
     let Some(chosen) = support::adapter() else { return };
-    set_gpu_forms(GpuForms::All);
+    set_forms(Forms::All);
     let (whole, bytes) = differentiated(&chosen.device);
     keep_half(true);
     let (half, half_bytes) = differentiated(&chosen.device);

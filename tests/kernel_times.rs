@@ -15,8 +15,8 @@ mod support;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tandem_core::kernel::form::{Forms, on_hardware, set_forms};
 use tandem_core::kernel::gpu::meter::{Launches, Meter};
-use tandem_core::kernel::op::{GpuForms, on_hardware, set_gpu_forms};
 use tandem_core::kernel::optimizer::{AdamW, Slot, adamw, ema, global_norm};
 use tandem_core::kernel::{self, Conv, GroupNormConfig};
 use tandem_core::params::host;
@@ -35,7 +35,7 @@ fn row(what: &str, work: &dyn Fn()) {
     let mut launches = [Launches::default(), Launches::default()];
     for repetition in 0..=REPETITIONS {
         for (i, plain) in [true, false].into_iter().enumerate() {
-            set_gpu_forms(if plain { GpuForms::Plain } else { GpuForms::Chosen });
+            set_forms(if plain { Forms::Plain } else { Forms::Chosen });
             let meter = Meter::start();
             let began = Instant::now();
             work();
@@ -211,5 +211,5 @@ fn table_of_kernels() {
     if on_hardware(&leaf([1], &chosen.device)) {
         large(&chosen.device);
     }
-    set_gpu_forms(GpuForms::Chosen);
+    set_forms(Forms::Chosen);
 }

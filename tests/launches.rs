@@ -14,18 +14,18 @@ use std::sync::Arc;
 
 use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset};
+use tandem_core::kernel::form::{Forms, set_forms};
 use tandem_core::kernel::gpu::meter::{Launches, Meter};
-use tandem_core::kernel::op::{GpuForms, set_gpu_forms};
 use tandem_core::train::Trainer;
 
 /// Launches of one step of preset nano, with half the blocks and one picture, after a step that compiles.
 fn step_launches(trainer: &mut Trainer, plain: bool) -> Launches {
-    set_gpu_forms(if plain { GpuForms::Plain } else { GpuForms::Chosen });
+    set_forms(if plain { Forms::Plain } else { Forms::Chosen });
     let meter = Meter::start();
     trainer.step().unwrap();
     trainer.flush().unwrap();
     let launches = meter.finish();
-    set_gpu_forms(GpuForms::Chosen);
+    set_forms(Forms::Chosen);
     let name = if plain { "plain operations" } else { "kernels" };
     eprintln!(
         "{name}: {} launches, {} of our shaders, which bind {:.1} MiB",

@@ -14,6 +14,7 @@ use serde_json::json;
 use tandem_core::config::Config;
 use tandem_core::data::{DataSource, Dataset, Split};
 use tandem_core::device::{self, DeviceChoice};
+use tandem_core::kernel::form::{Forms, set_forms};
 use tandem_core::kernel::gpu::memory_bytes;
 use tandem_core::kernel::peak_live_bytes;
 use tandem_core::kernel::profile::{phase, record};
@@ -56,6 +57,9 @@ pub struct BenchArgs {
     /// Show where the time goes, by phase and by operation.
     #[arg(long, conflicts_with = "peer")]
     profile: bool,
+    /// Plain tensor operations in place of the hand-written kernels: what these are worth.
+    #[arg(long, conflicts_with = "peer")]
+    plain: bool,
     /// A PyTorch program to time in turn with this one (../shared/peer/repae_torch.py).
     #[arg(long, value_name = "FILE.py")]
     peer: Option<PathBuf>,
@@ -93,6 +97,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     }
     if let Some(script) = &args.peer {
         return peer::run(args, script);
+    }
+    if args.plain {
+        set_forms(Forms::Plain);
     }
     if let Some(threads) = args.threads {
         device::limit_threads(threads)?;

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Tables and plots of docs/RESULTS.md from the files of the runs alone (needs matplotlib).
 
-    docs/results/report.py OUT_FOLDER SET [--seconds NAME=S ...] > tables.md
+    docs/results/report.py SET [OUT_FOLDER] [--seconds NAME=S ...] > tables.md
 
-OUT_FOLDER is what run.sh wrote; every seed found there counts: figures are the mean over seeds ± the standard
-deviation, curves the mean between the lowest and the highest. Copies each run's evaluations.jsonl and config.toml to
-docs/results/SET/, reads only those copies and the rows of metrics.jsonl that are shown, prints the tables in markdown
-and writes docs/pictures/results-SET-*.png. --seconds gives the seconds of one training step, measured apart on a quiet
-machine, for the tables over time.
+OUT_FOLDER is what run.sh wrote: each run's config.toml and evaluations.jsonl and the rows of metrics.jsonl that are
+shown are copied to docs/results/SET/ (paths in them shortened to what run.sh calls them). Everything is then made from
+those copies alone, of this and of earlier calls: tables in markdown and docs/pictures/results-SET-*.png. Every seed
+counts: figures are the mean over seeds ± the standard deviation, curves the mean between the lowest and the highest.
+--seconds gives the seconds of one training step, measured apart on a quiet machine, for the tables over time.
 """
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 from pathlib import Path
@@ -83,21 +84,29 @@ def cell(values, digits):
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
+def keep(source, kept):
+    """Copies what the tables need of the run `source`."""
+    kept.mkdir(parents=True, exist_ok=True)
+    if (source / "evaluations.jsonl").exists():
+        shutil.copy(source / "evaluations.jsonl", kept / "evaluations.jsonl")
+    config = (source / "config.toml").read_text()
+    for key, place in (("source", "DATA.zip"), ("init_from", "")):
+        named = lambda found: f'{key} = "{place if found[2].endswith(".zip") else "OUT/" + found[2]}"'
+        config = re.sub(rf'^{key} = "(.*/)?([^/"]+)"$', named, config, flags=re.MULTILINE)
+    (kept / "config.toml").write_text(config)
+    names = ["step", *sorted(name for name, *_ in STRUCTURE)]
+    rows = [{n: row[n] for n in names if n in row} for row in lines(source / "metrics.jsonl")]
+    rows = [row for row in rows if len(row) > 1]
+    (kept / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 class Runs:
     """One line of the tables: a method's runs, one for each seed."""
 
     def __init__(self, name):
         self.name, self.seeds = name, []
 
-    def add(self, source, kept):
-        kept.mkdir(parents=True, exist_ok=True)
-        for file in ("config.toml", "evaluations.jsonl"):
-            if (source / file).exists():
-                shutil.copy(source / file, kept / file)
-        rows = [row for row in lines(source / "metrics.jsonl") if any(n in row for n, *_ in STRUCTURE)]
-        names = {"step", *(n for n, *_ in STRUCTURE)}
-        rows = [{n: v for n, v in row.items() if n in names} for row in rows]
-        (kept / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    def add(self, kept):
         self.seeds.append(evaluations(kept) | structure(kept))
 
     def steps(self, key):
@@ -183,17 +192,18 @@ def autoencoders(runs, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
     parser.add_argument("set")
+    parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--seconds", nargs="*", default=[])
     args = parser.parse_args()
     seconds = {name: float(value) for name, value in (item.split("=") for item in args.seconds)}
+    for config in sorted(args.out.glob("*-seed*/config.toml")) if args.out else []:
+        keep(config.parent, HERE / args.set / config.parent.name)
     runs = []
     for name in [*ORDER, "vae"]:
         run = Runs(name)
-        for source in sorted(args.out.glob(f"{name}-seed*")):
-            if (source / "config.toml").exists():
-                run.add(source, HERE / args.set / source.name)
+        for kept in sorted((HERE / args.set).glob(f"{name}-seed*")):
+            run.add(kept)
         if run.seeds:
             runs.append(run)
     measured = [run for run in runs if run.steps("frechet")]

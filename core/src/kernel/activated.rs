@@ -7,8 +7,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 pub use super::cpu::activation::Activation;
+use super::form::{Form, runs_on};
 use super::gpu::{conv, linear, pointwise};
-use super::op::{Form, Kernel, apply3, runs_on};
+use super::op::{Kernel, apply3};
 use super::{Conv, activation, conv2d};
 
 /// `act(x Wᵀ + b)`.

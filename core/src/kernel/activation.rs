@@ -5,8 +5,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::activation::{self as cpu, Activation};
+use super::form::{Form, runs_on};
 use super::gpu::pointwise as gpu;
-use super::op::{Array, Form, Kernel, View, apply1, runs_on};
+use super::op::{Array, Kernel, View, apply1};
 
 /// `x · sigmoid(x)`.
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -7,8 +7,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::attention::{self as cpu, Shape};
+use super::form::{Form, on_hardware, runs_on};
 use super::gpu::attention as gpu;
-use super::op::{Array, Form, Kernel, View, apply1, on_hardware, runs_on};
+use super::op::{Array, Kernel, View, apply1};
 
 /// Attention of `qkv [B, N, 3, H, d]` → `[B, N, H·d]`, scale `d^-½`.
 pub fn attention(qkv: Tensor<5>) -> Tensor<3> {

@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 
 use super::activation::leaky_relu;
 use super::cpu::batch_norm::{self as cpu, Shape};
-use super::op::{Array, Form, Kernel, View, apply1, apply3, runs_on};
+use super::form::{Form, runs_on};
+use super::op::{Array, Kernel, View, apply1, apply3};
 
 /// What a batch norm does besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,8 +6,9 @@ use burn::tensor::ops::ConvOptions;
 
 use super::cpu::conv::{self as cpu, Geometry};
 use super::cpu::depthwise;
+use super::form::{Form, runs_on};
 use super::gpu::conv as gpu;
-use super::op::{Array, Form, Kernel, View, apply2, apply3, runs_on};
+use super::op::{Array, Kernel, View, apply2, apply3};
 
 /// Stride and padding of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

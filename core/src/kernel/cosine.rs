@@ -7,8 +7,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::cosine as cpu;
+use super::form::{Form, runs_on};
 use super::gpu::cosine as gpu;
-use super::op::{Array, Form, Kernel, View, apply2, runs_on};
+use super::op::{Array, Kernel, View, apply2};
 
 const MIN_NORM: f64 = 1e-12;
 

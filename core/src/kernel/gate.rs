@@ -4,9 +4,10 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::gate as cpu;
+use super::form::{Form, runs_on};
 use super::gpu::launch::{dims, empty};
 use super::gpu::pointwise as gpu;
-use super::op::{Array, Form, Kernel, View, apply3, runs_on};
+use super::op::{Array, Kernel, View, apply3};
 
 /// `x + gate · h`, one gate vector for each sample.
 ///

@@ -9,8 +9,9 @@ use burn::tensor::Tensor;
 
 use super::activation::silu;
 use super::cpu::norm::{self, Shape};
+use super::form::{Form, runs_on};
 use super::gpu::norm as gpu;
-use super::op::{Array, Form, Kernel, View, apply3, runs_on};
+use super::op::{Array, Kernel, View, apply3};
 
 /// What a group norm does besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::tensor::FloatTensor;
 
-use super::op::KernelBackend;
+use super::backend::KernelBackend;
 
 static HALF: AtomicBool = AtomicBool::new(false);
 

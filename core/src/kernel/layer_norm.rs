@@ -6,9 +6,10 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::layer_norm::{self as cpu, Shape};
+use super::form::{Form, runs_on};
 use super::gpu::launch::len;
 use super::gpu::layer_norm as gpu;
-use super::op::{Array, Form, Kernel, View, apply3, runs_on};
+use super::op::{Array, Kernel, View, apply3};
 
 /// Layer norm with learned `gamma` and `beta`.
 ///

@@ -7,8 +7,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu;
+use super::form::{Form, runs_on};
 use super::gpu::linear as gpu;
-use super::op::{Array, Form, Kernel, View, apply2, apply3, runs_on};
+use super::op::{Array, Kernel, View, apply2, apply3};
 
 /// `x Wᵀ + b`.
 ///

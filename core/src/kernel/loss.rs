@@ -6,8 +6,9 @@
 use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
+use super::form::{Form, runs_on};
 use super::gpu::loss as gpu;
-use super::op::{Form, Kernel, apply1, apply2, runs_on};
+use super::op::{Kernel, apply1, apply2};
 
 /// What is summed.
 #[derive(Clone, Copy, Debug, PartialEq)]

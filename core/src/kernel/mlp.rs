@@ -8,8 +8,9 @@ use super::activated::linear_activated;
 use super::activation::{gelu_tanh, silu};
 use super::cpu::activation::Activation;
 use super::cpu::mlp::{self as cpu, Weights};
+use super::form::{Form, runs_on};
 use super::linear::linear;
-use super::op::{Array, Form, Kernel, View, apply5, runs_on};
+use super::op::{Array, Kernel, View, apply5};
 
 /// What stands between the two maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,13 +9,16 @@
 pub mod activated;
 pub mod activation;
 pub mod attention;
+pub mod backend;
 pub mod batch_norm;
 pub mod conv;
 pub mod cosine;
 pub(crate) mod cpu;
+pub mod form;
 pub mod gate;
 pub mod gpu;
 pub mod group_norm;
+mod hosted;
 mod kept;
 pub mod layer_norm;
 mod lent;

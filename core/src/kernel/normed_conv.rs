@@ -7,9 +7,10 @@ use burn::tensor::Tensor;
 use super::conv::{self, Conv, conv2d, conv2d_reference};
 use super::cpu::conv as cpu_conv;
 use super::cpu::{norm as cpu_norm, pool};
+use super::form::{Form, runs_on};
 use super::gpu::norm as gpu_norm;
 use super::group_norm::{self, GroupNormConfig, group_norm, group_norm_reference};
-use super::op::{Array, Form, Kernel, View, apply5, runs_on};
+use super::op::{Array, Kernel, View, apply5};
 
 /// `conv(silu?(norm(x)))`.
 ///

@@ -4,14 +4,13 @@
 //! WGSL, the same on the GPU. [`apply1`] (and its sisters) runs it on the device of its inputs; when no gradient
 //! is asked for, nothing is kept. An operation whose device has no hand-written form is not
 //! brought here: its public function calls its `x_reference` in plain tensor operations instead
-//! ([`runs_on`] decides).
+//! ([`runs_on`](super::form::runs_on) decides).
 //!
 //! One mechanism serves every kernel, so a new one writes arithmetic only: no trait per
 //! operation, no tape code.
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -19,11 +18,10 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::wgpu::{CubeBackend, CubeTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use super::gpu;
+use super::backend::KernelBackend;
 use super::kept::Kept;
-use super::lent;
 use super::profile::{self, Operation};
 
 /// A contiguous f32 tensor in host memory, lent to a kernel.
@@ -125,238 +123,6 @@ pub trait Kernel: Debug + Send + Sync + 'static {
         _wanted: &[bool],
     ) -> Vec<Option<CubeTensor>> {
         unreachable!("{self:?} has no WGSL form")
-    }
-}
-
-/// A plain f32 tensor of the CPU device, read or changed where it lies.
-#[derive(Debug)]
-pub(super) struct Hosted(FlexTensor);
-
-impl Hosted {
-    /// Whether `x` is such a tensor.
-    pub fn holds(x: &Tensor<1>) -> bool {
-        x.dtype() == DType::F32 && matches!(x.device().as_dispatch(), DispatchDevice::Flex(_))
-    }
-
-    /// Takes over `x`, for which [`holds`](Self::holds) is true.
-    pub fn new(x: Tensor<1>) -> Self {
-        match x.try_into_primitive::<Flex>() {
-            Ok(tensor) => Self(contiguous(tensor)),
-            Err(error) => unreachable!("asked for only where it holds: {error:?}"),
-        }
-    }
-
-    /// The values.
-    pub fn values(&self) -> &[f32] {
-        self.0.as_slice::<f32>().unwrap_or(&[])
-    }
-
-    /// The values, to change; copied first if someone else holds them too.
-    pub fn values_mut(&mut self) -> &mut [f32] {
-        // A view of a part of a buffer becomes a buffer of its own.
-        if self.0.storage::<f32>().len() != self.0.layout().num_elements() {
-            self.0 = self.0.to_contiguous();
-        }
-        self.0.storage_mut::<f32>()
-    }
-
-    /// The tensor again.
-    pub fn into_tensor(self) -> Tensor<1> {
-        Tensor::from_primitive::<Flex>(self.0)
-    }
-}
-
-/// Which hand-written form serves the device of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Slices in host memory.
-    Cpu,
-    /// A WGSL compute shader.
-    Wgsl,
-    /// None: the reference in plain tensor operations.
-    Reference,
-}
-
-/// Which hand-written GPU forms are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum GpuForms {
-    /// Those that are faster on the adapter.
-    Chosen,
-    /// None: how a benchmark measures what they are worth.
-    Plain,
-    /// All: how a test reaches the ones that an adapter passes over.
-    All,
-}
-
-static GPU_FORMS: AtomicU8 = AtomicU8::new(GpuForms::Chosen as u8);
-
-/// Chooses the GPU forms of the whole process.
-pub fn set_gpu_forms(forms: GpuForms) {
-    GPU_FORMS.store(forms as u8, Ordering::Relaxed);
-}
-
-fn forms_are(forms: GpuForms) -> bool {
-    GPU_FORMS.load(Ordering::Relaxed) == forms as u8
-}
-
-/// Whether a GPU form is used that is slower than plain operations on software adapters.
-pub fn on_hardware<const D: usize>(x: &Tensor<D>) -> bool {
-    fn software(device: &DispatchDevice) -> bool {
-        match device {
-            DispatchDevice::Cube(device) => gpu::is_software(device),
-            DispatchDevice::Autodiff(inner) => software(&inner.clone().inner()),
-            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
-            _ => false,
-        }
-    }
-    forms_are(GpuForms::All) || !software(x.device().as_dispatch())
-}
-
-/// Whether `device` is the CPU device, tracked or not.
-pub fn is_host(device: &Device) -> bool {
-    fn of(device: &DispatchDevice) -> bool {
-        match device {
-            DispatchDevice::Flex(_) => true,
-            DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
-            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
-            _ => false,
-        }
-    }
-    of(device.as_dispatch())
-}
-
-/// The form in which an operation runs for `x`: its CPU form on burn-flex, its WGSL form on a
-/// wgpu device whose shaders are WGSL when it `has_wgsl`, else the reference.
-pub fn runs_on<const D: usize>(x: &Tensor<D>, has_wgsl: bool) -> Form {
-    fn of(device: &DispatchDevice) -> Form {
-        match device {
-            DispatchDevice::Flex(_) => Form::Cpu,
-            DispatchDevice::Cube(device) if gpu::speaks_wgsl(device) => Form::Wgsl,
-            DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
-            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
-            _ => Form::Reference,
-        }
-    }
-    match of(x.device().as_dispatch()) {
-        _ if x.dtype() != DType::F32 => Form::Reference,
-        Form::Wgsl if !has_wgsl || forms_are(GpuForms::Plain) => Form::Reference,
-        form => form,
-    }
-}
-
-/// A backend on which kernels run: Flex through slices, wgpu through shaders.
-pub trait KernelBackend: Backend {
-    /// Output and saved tensors of `kernel`; the inputs come back contiguous, as backward wants them.
-    #[allow(clippy::type_complexity, reason = "output, saved, inputs: named in the sentence above")]
-    fn forward(
-        kernel: &dyn Kernel,
-        inputs: Vec<FloatTensor<Self>>,
-    ) -> (FloatTensor<Self>, Vec<FloatTensor<Self>>, Vec<FloatTensor<Self>>);
-
-    /// Gradients of the wanted inputs.
-    fn backward(
-        kernel: &dyn Kernel,
-        inputs: &[Option<FloatTensor<Self>>],
-        saved: &[FloatTensor<Self>],
-        grad: FloatTensor<Self>,
-        wanted: &[bool],
-    ) -> Vec<Option<FloatTensor<Self>>>;
-
-    /// `tensor` in half precision, where the backend can.
-    fn halved(tensor: FloatTensor<Self>) -> Kept<Self> {
-        Kept::Whole(tensor)
-    }
-
-    /// What [`halved`](Self::halved) packed, as it was.
-    fn whole(packed: FloatTensor<Self>, _shape: &[usize]) -> FloatTensor<Self> {
-        packed
-    }
-}
-
-type FlexTensor = FloatTensor<Flex>;
-
-/// `tensor` with its values in one contiguous stretch.
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() }
-}
-
-fn flex_from(array: Array) -> FlexTensor {
-    let Array { values, shape } = array;
-    FlexTensor::from_data(TensorData::from_bytes(lent::bytes(values), shape, DType::F32))
-}
-
-fn view<'a>(tensor: &'a FlexTensor, shape: &'a [usize]) -> View<'a> {
-    View { values: tensor.as_slice::<f32>().unwrap_or(&[]), shape }
-}
-
-fn shape_of(tensor: &FlexTensor) -> Vec<usize> {
-    tensor.layout().shape().to_vec()
-}
-
-impl KernelBackend for Flex {
-    fn forward(
-        kernel: &dyn Kernel,
-        inputs: Vec<FlexTensor>,
-    ) -> (FlexTensor, Vec<FlexTensor>, Vec<FlexTensor>) {
-        let inputs: Vec<_> = inputs.into_iter().map(contiguous).collect();
-        let shapes: Vec<_> = inputs.iter().map(shape_of).collect();
-        let views: Vec<_> = inputs.iter().zip(&shapes).map(|(t, s)| view(t, s)).collect();
-        let (output, saved) = kernel.cpu_forward(&views);
-        (flex_from(output), saved.into_iter().map(flex_from).collect(), inputs)
-    }
-
-    fn backward(
-        kernel: &dyn Kernel,
-        inputs: &[Option<FlexTensor>],
-        saved: &[FlexTensor],
-        grad: FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let grad = contiguous(grad);
-        let grad_shape = shape_of(&grad);
-        let shapes: Vec<_> = inputs.iter().map(|t| t.as_ref().map(shape_of).unwrap_or_default()).collect();
-        let views: Vec<_> = inputs
-            .iter()
-            .zip(&shapes)
-            .map(|(t, s)| t.as_ref().map_or(View { values: &[], shape: &[] }, |t| view(t, s)))
-            .collect();
-        let saved_shapes: Vec<_> = saved.iter().map(shape_of).collect();
-        let saved: Vec<_> = saved.iter().zip(&saved_shapes).map(|(t, s)| view(t, s)).collect();
-        let grads = kernel.cpu_backward(&views, &saved, view(&grad, &grad_shape), wanted);
-        grads.into_iter().map(|g| g.map(flex_from)).collect()
-    }
-}
-
-impl KernelBackend for CubeBackend {
-    fn forward(
-        kernel: &dyn Kernel,
-        inputs: Vec<CubeTensor>,
-    ) -> (CubeTensor, Vec<CubeTensor>, Vec<CubeTensor>) {
-        let inputs: Vec<_> = inputs.into_iter().map(burn::backend::wgpu::into_contiguous).collect();
-        let (output, saved) = kernel.gpu_forward(&inputs);
-        (output, saved, inputs)
-    }
-
-    fn backward(
-        kernel: &dyn Kernel,
-        inputs: &[Option<CubeTensor>],
-        saved: &[CubeTensor],
-        grad: CubeTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<CubeTensor>> {
-        kernel.gpu_backward(inputs, saved, burn::backend::wgpu::into_contiguous(grad), wanted)
-    }
-
-    fn halved(tensor: CubeTensor) -> Kept<Self> {
-        match gpu::half::pack(&tensor) {
-            Some(packed) => Kept::Half(packed, tensor.shape().to_vec()),
-            None => Kept::Whole(tensor),
-        }
-    }
-
-    fn whole(packed: CubeTensor, shape: &[usize]) -> CubeTensor {
-        gpu::half::unpack(&packed, shape)
     }
 }
 

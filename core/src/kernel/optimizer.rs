@@ -10,8 +10,9 @@ use burn::backend::wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use burn::tensor::{Bool, Tensor, TensorData};
 
 use super::cpu::optimizer as cpu;
+use super::form::{Form, runs_on};
 use super::gpu::optimizer as gpu;
-use super::op::{Form, Hosted, runs_on};
+use super::hosted::Hosted;
 use super::profile::{self, Operation};
 
 /// What AdamW does in one step.

@@ -8,8 +8,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::Tensor;
 
 use super::cpu::perceptual as cpu;
+use super::form::{Form, runs_on};
 use super::gpu::perceptual as gpu;
-use super::op::{Array, Form, Kernel, View, apply3, runs_on};
+use super::op::{Array, Kernel, View, apply3};
 
 /// Distance between feature maps of the same images; the gradient goes to `b` alone.
 ///

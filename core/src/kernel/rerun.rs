@@ -23,7 +23,7 @@ use burn::backend::{
 };
 use burn::tensor::{Shape, Tensor};
 
-use super::op::KernelBackend;
+use super::backend::KernelBackend;
 
 /// What is run again.
 pub trait Stretch: Debug + Send + Sync + 'static {

@@ -5,8 +5,9 @@ use burn::backend::wgpu::CubeTensor;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::form::{Form, runs_on};
 use super::gpu::pointwise as gpu;
-use super::op::{Form, Kernel, apply1, runs_on};
+use super::op::{Kernel, apply1};
 
 /// Every pixel becomes a 2×2 square. `[B, C, H, W]` → `[B, C, 2H, 2W]`.
 pub fn nearest_x2(x: Tensor<4>) -> Tensor<4> {

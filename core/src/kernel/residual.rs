@@ -5,7 +5,8 @@
 use burn::tensor::Tensor;
 
 use super::cpu::gate as cpu;
-use super::op::{Array, Form, Kernel, View, apply2, runs_on};
+use super::form::{Form, runs_on};
+use super::op::{Array, Kernel, View, apply2};
 
 /// `x + h` of equal shapes.
 pub fn residual<const D: usize>(x: Tensor<D>, h: Tensor<D>) -> Tensor<D> {

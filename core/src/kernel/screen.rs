@@ -4,8 +4,8 @@
 use burn::backend::wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::form::{Form, runs_on};
 use super::gpu::screen as gpu;
-use super::op::{Form, runs_on};
 use super::read::host;
 
 /// Three directions in latent space and the range that is shown along each.

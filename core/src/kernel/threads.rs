@@ -14,7 +14,7 @@ use super::profile;
 
 /// Whether work on `device` may move to other threads.
 fn may_move(device: &Device) -> bool {
-    super::op::is_host(device) && !profile::is_recording()
+    super::form::is_host(device) && !profile::is_recording()
 }
 
 /// Runs `work`, which is done again and again, on `device`: on one of the kernels' threads where that is allowed.

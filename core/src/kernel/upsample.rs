@@ -9,7 +9,8 @@ use burn::tensor::Tensor;
 
 use super::conv::{self, Conv, conv2d};
 use super::cpu::conv::{self as cpu, Geometry};
-use super::op::{Array, Form, Kernel, View, apply3, runs_on};
+use super::form::{Form, runs_on};
+use super::op::{Array, Kernel, View, apply3};
 use super::resample::nearest_x2;
 
 /// 3×3 convolution, one zero around, of `x` enlarged twice.

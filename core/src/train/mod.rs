@@ -16,8 +16,10 @@ pub mod measure;
 mod norms;
 pub mod open;
 pub mod optim;
+pub mod outcome;
 pub mod pinned;
 pub mod preview;
+mod reports;
 pub mod restored;
 pub mod state;
 pub mod step;
@@ -25,5 +27,6 @@ pub mod teacher_metrics;
 pub mod trainer;
 
 pub use pinned::Pinned;
+pub use reports::StepReport;
 pub use restored::Restored;
-pub use trainer::{StepReport, Trainer};
+pub use trainer::Trainer;

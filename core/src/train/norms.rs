@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::optim::Gradients;
-use super::step::StepOutcome;
+use super::outcome::StepOutcome;
 
 /// Global gradient norms of a step.
 pub(super) struct Norms {

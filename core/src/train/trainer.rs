@@ -2,7 +2,7 @@
 //!
 //! A loss or gradient that is not finite never reaches the weights: on the CPU the step is dropped
 //! before anything changes, on a GPU a [`Gate`] decides on the device, and the host hears of it
-//! with the next read. Three such steps in a row end the run.
+//! with the next read (`reports.rs`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,10 @@ use super::latent_store::LatentStore;
 use super::norms::Norms;
 use super::open;
 use super::optim::OptimizerState;
+use super::outcome::StepOutcome;
 use super::pinned::Pinned;
-use super::step::{self, Networks, StepContext, StepOutcome, read_scalars};
+use super::reports::{Reports, StepReport, read_scalars};
+use super::step::{self, Networks, StepContext};
 use super::teacher_metrics::TeacherMetrics;
 use crate::align::Teacher;
 use crate::config::{Config, LossSection, TrainSection};
@@ -31,20 +33,6 @@ use crate::vae::Vae;
 use crate::vae::discriminator::Discriminator;
 use crate::vae::loss::PerceptualInput;
 use crate::vae::perceptual::Lpips;
-
-/// Non-finite steps in a row that end a run.
-const MAX_SKIPS: u32 = 3;
-
-/// What one step measured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepReport {
-    /// Steps done, this one included.
-    pub step: u64,
-    /// Losses and gradient norms by name.
-    pub values: Vec<(&'static str, f32)>,
-    /// Whether the step was dropped because a value was not finite.
-    pub skipped: bool,
-}
 
 /// Optimizer states of the three networks.
 #[derive(Clone, Debug)]
@@ -93,8 +81,7 @@ pub struct Trainer {
     device: Device,
     reads_each_step: bool,
     step: u64,
-    pending: Vec<(u64, Vec<&'static str>, Tensor<1>)>,
-    skips: u32,
+    reports: Reports,
     /// Last, so that every tensor is dropped before.
     _buffers: KeptBuffers,
 }
@@ -177,8 +164,7 @@ impl Trainer {
             device,
             reads_each_step: chosen.is_cpu,
             step: first_step,
-            pending: Vec::new(),
-            skips: 0,
+            reports: Reports::default(),
             config,
             _buffers: KeptBuffers,
         })
@@ -276,12 +262,12 @@ impl Trainer {
                 });
             }
             let values = names.into_iter().zip(values).collect();
-            return self.report(vec![StepReport { step: self.step, values, skipped: !finite }]);
+            return self.reports.told(vec![StepReport { step: self.step, values, skipped: !finite }]);
         }
         let all = Tensor::cat(scalars, 0);
         let gate = Some(all.clone().is_finite().all());
         profile::phase("optimizer", || self.apply(outcome, norms, &gate));
-        self.pending.push((self.step, names, all));
+        self.reports.wait(self.step, names, all);
         if self.step.is_multiple_of(self.config.train.metrics_every) { self.flush() } else { Ok(Vec::new()) }
     }
 
@@ -336,35 +322,7 @@ impl Trainer {
     /// # Errors
     /// After three non-finite steps in a row.
     pub fn flush(&mut self) -> Result<Vec<StepReport>> {
-        let pending = std::mem::take(&mut self.pending);
-        let pending_values = pending.iter().map(|(_, _, values)| values.clone()).collect();
-        let values = profile::phase("reads", || read_scalars(pending_values));
-        let mut values = values.into_iter();
-        let reports = pending.into_iter().map(|(step, names, _)| {
-            let values: Vec<_> = names.into_iter().zip(values.by_ref()).collect();
-            let skipped = values.iter().any(|(_, v)| !v.is_finite());
-            StepReport { step, values, skipped }
-        });
-        let reports = reports.collect();
-        self.report(reports)
-    }
-
-    /// Counts skipped steps and passes the reports on.
-    fn report(&mut self, reports: Vec<StepReport>) -> Result<Vec<StepReport>> {
-        for report in &reports {
-            self.skips = if report.skipped { self.skips + 1 } else { 0 };
-            if self.skips >= MAX_SKIPS {
-                let bad: Vec<_> =
-                    report.values.iter().filter(|(_, v)| !v.is_finite()).map(|(n, _)| *n).collect();
-                return Err(Error::Training(format!(
-                    "{} was not finite in {MAX_SKIPS} steps in a row (last: step {}); the weights are those of \
-                     the last good step. Lower the learning rates and go on from the last checkpoint",
-                    bad.first().unwrap_or(&"a value"),
-                    report.step
-                )));
-            }
-        }
-        Ok(reports)
+        self.reports.flush()
     }
 
     /// Computes what is cached of the pictures of the next `steps` steps, without training on them.

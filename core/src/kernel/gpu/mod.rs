@@ -25,6 +25,8 @@ use burn::cubecl::device::WgpuDeviceKind;
 use burn::cubecl::{Device as CubeDevice, MemoryScope};
 use burn::tensor::Device;
 
+use super::form::untracked;
+
 /// Whether hand-written shaders run on `device`: through wgpu, and compiled from WGSL.
 pub fn speaks_wgsl(device: &CubeDevice) -> bool {
     matches!(device, CubeDevice::Wgpu(_)) && device.client().name() == "wgpu<wgsl>"
@@ -40,18 +42,9 @@ pub fn is_software(device: &CubeDevice) -> bool {
 /// freed stay reserved, so the second number is the most that was needed, rounded up to pages. `None` for other
 /// devices.
 pub fn memory_bytes(device: &Device) -> Option<(u64, u64)> {
-    fn of(device: &DispatchDevice) -> Option<(u64, u64)> {
-        match device {
-            DispatchDevice::Cube(device) => {
-                let usage = device.client().memory_report(MemoryScope::Device).usage();
-                Some((usage.bytes_in_use, usage.bytes_reserved))
-            }
-            DispatchDevice::Autodiff(inner) => of(&inner.clone().inner()),
-            #[allow(unreachable_patterns, reason = "other backends when a feature adds them")]
-            _ => None,
-        }
-    }
-    of(device.as_dispatch())
+    let DispatchDevice::Cube(device) = untracked(device.as_dispatch()) else { return None };
+    let usage = device.client().memory_report(MemoryScope::Device).usage();
+    Some((usage.bytes_in_use, usage.bytes_reserved))
 }
 
 /// Every text that can be launched, with template values that cover its variants: what a test has naga
