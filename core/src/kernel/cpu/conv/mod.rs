@@ -14,6 +14,8 @@ mod patches;
 #[cfg(test)]
 mod tests;
 mod tile;
+#[cfg(test)]
+mod times;
 mod toom;
 mod transposed;
 mod weight;

@@ -83,7 +83,8 @@ pub fn block<S: Simd, const V: usize>(
 ) -> [[S::f32s; V]; CHANNELS] {
     assert!(inside(x.len(), &bases, offsets.largest, S::F32_LANES), "a vector reaches past its layout");
     assert_eq!(weights.len(), offsets.values.len(), "one weight for each offset");
-    let mut sums = bias.map(|b| [simd.splat_f32s(b); V]);
+    // The caller reads the result lane by lane, from memory; sums of their own stay in registers until then.
+    let mut sums = [[simd.splat_f32s(0.0); V]; CHANNELS];
     let starts = bases.map(|base| x[base..].as_ptr());
     for (w, &offset) in weights.iter().zip(&offsets.values) {
         // SAFETY: `base + offset + lanes <= x.len()` by the first assert, as `offset <= largest`; a vector is
@@ -96,7 +97,13 @@ pub fn block<S: Simd, const V: usize>(
             }
         }
     }
-    sums
+    let mut block = [[simd.splat_f32s(0.0); V]; CHANNELS];
+    for m in 0..CHANNELS {
+        for v in 0..V {
+            block[m][v] = simd.add_f32s(sums[m][v], simd.splat_f32s(bias[m]));
+        }
+    }
+    block
 }
 
 /// `Σ_v g_m[v] x[base_v + offset_t]`, still in lanes, for [`CHANNELS`] rows of `g` and `T` taps.
