@@ -42,7 +42,7 @@ fn n_size() -> u32 { return info.batch * info.out_height * info.out_width; }
 fn k_size() -> u32 { return info.inputs * KH * KW; }
 
 fn weight_at(m: u32, k: u32) -> f32 {
-    let inside = m < info.outputs && k < k_size();
+    let inside = (m < info.outputs) & (k < k_size());
 #if taps_outer_1
     let at = (m * info.inputs + k % info.inputs) * (KH * KW) + k / info.inputs;
 #else
@@ -102,8 +102,8 @@ fn address(place: Place, i: u32, ky: u32, kx: u32) -> u32 {
     // Below zero wraps to a huge number, which is outside as well.
     let row = place.row + ky - info.top;
     let column = place.column + kx - info.left;
-    let exists = place.plane < info.batch * info.inputs && i < info.inputs && ky < KH;
-    let inside = exists && row < info.height * UP && column < info.width * UP;
+    let exists = (place.plane < info.batch * info.inputs) & (i < info.inputs) & (ky < KH);
+    let inside = exists & (row < info.height * UP) & (column < info.width * UP);
     return select(OUTSIDE, ((place.plane + i) * info.height + row / UP) * info.width + column / UP, inside);
 }
 

@@ -74,7 +74,7 @@ fn weight_at(m: u32, k: u32) -> f32 {
     let term = term_of(k);
     let ky = phase_row + term.row * STRIDE;
     let kx = phase_column + term.column * STRIDE;
-    let inside = m < info.inputs && term.o < info.outputs && ky < KH && kx < KW;
+    let inside = (m < info.inputs) & (term.o < info.outputs) & (ky < KH) & (kx < KW);
     let at = ((term.o * info.inputs + m) * KH + ky) * KW + kx;
     return select(0.0, weight[select(0u, at, inside)], inside);
 }
@@ -102,7 +102,7 @@ fn place_of(n: u32) -> Place {
     let first_column = (phase_column + STRIDE - info.left % STRIDE) % STRIDE;
     let row = first_row + q / phase_width() * STRIDE;
     let column = first_column + q % phase_width() * STRIDE;
-    let exists = within < phase_size() && row < info.height && column < info.width;
+    let exists = (within < phase_size()) & (row < info.height) & (column < info.width);
     return Place(within / area, row, column, exists);
 }
 
@@ -126,9 +126,9 @@ fn address(place: Place, term: Term) -> u32 {
     let padded_column = place.column + info.left;
     let row = (padded_row - phase_row) / STRIDE - term.row;
     let column = (padded_column - phase_column) / STRIDE - term.column;
-    let reaches = padded_row >= phase_row && padded_column >= phase_column && term.row < TAPS_H;
-    let inside = reaches && row < info.out_height && column < info.out_width;
-    let reached = place.exists && term.o < info.outputs && inside;
+    let reaches = (padded_row >= phase_row) & (padded_column >= phase_column) & (term.row < TAPS_H);
+    let inside = reaches & (row < info.out_height) & (column < info.out_width);
+    let reached = place.exists & (term.o < info.outputs) & inside;
     let line = (place.sample * info.outputs + term.o) * info.out_height + row;
     return select(OUTSIDE, line * info.out_width + column, reached);
 }

@@ -69,10 +69,10 @@ fn load_a(m: u32, k: u32) -> Block {
         let at = (position.b * info.outputs + m) * area + position.row * info.out_width + position.column;
         let exists = position.b < info.batch;
         block[j] = vec4<f32>(
-            grad_at(at, exists && m < info.outputs),
-            grad_at(at + area, exists && m + 1u < info.outputs),
-            grad_at(at + 2u * area, exists && m + 2u < info.outputs),
-            grad_at(at + 3u * area, exists && m + 3u < info.outputs),
+            grad_at(at, exists & (m < info.outputs)),
+            grad_at(at + area, exists & (m + 1u < info.outputs)),
+            grad_at(at + 2u * area, exists & (m + 2u < info.outputs)),
+            grad_at(at + 3u * area, exists & (m + 3u < info.outputs)),
         );
         position = next(position);
     }
@@ -106,7 +106,8 @@ fn x_at(window: Window, tap: Tap) -> f32 {
     // Below zero wraps to a huge number, which is outside as well.
     let row = window.row + tap.row - info.top;
     let column = window.column + tap.column - info.left;
-    let inside = window.exists && tap.i < info.inputs && row < info.height * UP && column < info.width * UP;
+    let within = (row < info.height * UP) & (column < info.width * UP);
+    let inside = window.exists & (tap.i < info.inputs) & within;
     let at = ((window.plane + tap.i) * info.height + row / UP) * info.width + column / UP;
     return select(0.0, x[select(0u, at, inside)], inside);
 }

@@ -53,15 +53,15 @@ fn transposed(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> Block {
 // Four values of `a` at (row, column..), zeros outside [rows, columns].
 fn a_at(row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
     let at = row * columns + column;
-    let exists = row < rows && column < columns;
+    let exists = (row < rows) & (column < columns);
 #if vec_1
     return select(vec4<f32>(0.0), a[select(0u, at / 4u, exists)], exists);
 #else
     return vec4<f32>(
         a_one(at, exists),
-        a_one(at + 1u, exists && column + 1u < columns),
-        a_one(at + 2u, exists && column + 2u < columns),
-        a_one(at + 3u, exists && column + 3u < columns),
+        a_one(at + 1u, exists & (column + 1u < columns)),
+        a_one(at + 2u, exists & (column + 2u < columns)),
+        a_one(at + 3u, exists & (column + 3u < columns)),
     );
 #end
 }
@@ -74,15 +74,15 @@ fn a_one(at: u32, exists: bool) -> f32 {
 
 fn b_at(row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
     let at = row * columns + column;
-    let exists = row < rows && column < columns;
+    let exists = (row < rows) & (column < columns);
 #if vec_1
     return select(vec4<f32>(0.0), b[select(0u, at / 4u, exists)], exists);
 #else
     return vec4<f32>(
         b_one(at, exists),
-        b_one(at + 1u, exists && column + 1u < columns),
-        b_one(at + 2u, exists && column + 2u < columns),
-        b_one(at + 3u, exists && column + 3u < columns),
+        b_one(at + 1u, exists & (column + 1u < columns)),
+        b_one(at + 2u, exists & (column + 2u < columns)),
+        b_one(at + 3u, exists & (column + 3u < columns)),
     );
 #end
 }

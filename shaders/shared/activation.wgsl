@@ -1,5 +1,5 @@
 // Pointwise nonlinearities by number, chosen when the shader is built: 0 none, 1 SiLU,
-// 2 GELU (tanh form), 3 leaky ReLU with `slope` (ReLU where it is 0).
+// 2 GELU (tanh form), 3 leaky ReLU with `slope` (ReLU where it is 0), 4 ReLU of 6 at most.
 fn sigmoid(v: f32) -> f32 {
     return 1.0 / (1.0 + exp(-v));
 }
@@ -19,6 +19,9 @@ fn activate(v: f32, slope: f32) -> f32 {
 #if act_3
     return select(slope * v, v, v > 0.0);
 #end
+#if act_4
+    return clamp(v, 0.0, 6.0);
+#end
 #if act_0
     return v;
 #end
@@ -36,6 +39,9 @@ fn activate_slope(v: f32, slope: f32) -> f32 {
 #end
 #if act_3
     return select(slope, 1.0, v > 0.0);
+#end
+#if act_4
+    return select(0.0, 1.0, (v > 0.0) & (v < 6.0));
 #end
 #if act_0
     return 1.0;

@@ -1,7 +1,9 @@
 // The tiled product C[m, n] = sum_k A[m, k] B[k, n] that matrix product and convolution share. What A
 // and B are, and where C goes, is said by the file this is appended to:
 //
-//   load_a(m, k), load_b(n, k) -> Block: four values along m (or n) for each of k..k+3, zeros outside
+//   load_a(m, k), load_b(n, k) -> Block: four values along m (or n) for each of k..k+3, zeros outside;
+//   conditions joined by `&`, because `&&` is a branch, and a hundred branches take SwiftShader's compiler
+//   minutes and all memory
 //   store(m, n, c): the values (m, n..n+3), checked for bounds
 //   m_size(), n_size(), k_size(); begin(n0): told the tile's first column before anything is loaded
 //   hold(n), where `fixed`: told the one n at which this invocation will call load_b

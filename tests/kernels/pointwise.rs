@@ -38,12 +38,16 @@ fn activations_pointwise() {
     for shape in [[1, 1], [3, 67], [40, 1025]] {
         let sum = |a: Tensor<2>, b: Tensor<2>, c: Tensor<2>| a + b + c;
         agree(
-            &format!("silu, gelu, leaky relu of {shape:?}"),
+            &format!("silu, gelu, leaky relu of {shape:?}, relu of six at most"),
             (shape, shape, shape),
-            |a, b, c| sum(kernel::silu(a), kernel::gelu_tanh(b), kernel::leaky_relu(c, 0.2)),
+            |a, b, c| {
+                let capped = kernel::relu6(c.clone() * 5.0);
+                sum(kernel::silu(a), kernel::gelu_tanh(b), kernel::leaky_relu(c, 0.2) + capped)
+            },
             |a, b, c| {
                 use kernel::activation::{gelu_tanh_reference, leaky_relu_reference, silu_reference};
-                sum(silu_reference(a), gelu_tanh_reference(b), leaky_relu_reference(c, 0.2))
+                let capped = (c.clone() * 5.0).clamp(0.0, 6.0);
+                sum(silu_reference(a), gelu_tanh_reference(b), leaky_relu_reference(c, 0.2) + capped)
             },
         );
     }

@@ -9,8 +9,8 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::error::Result;
-use crate::kernel::Conv;
 use crate::kernel::resample::{Filter, resize};
+use crate::kernel::{Conv, relu6};
 use crate::layers::{FoldedConv, Linear};
 use crate::params::{self, TensorSource};
 
@@ -193,8 +193,4 @@ fn load_head(source: &dyn TensorSource, device: &Device) -> Result<(Folded, Line
 /// [−1, 1] to the network's own range.
 fn input(x: Tensor<4>) -> Tensor<4> {
     (x * 127.5 + (127.5 - 127.0)) / 128.0
-}
-
-fn relu6(x: Tensor<4>) -> Tensor<4> {
-    x.clamp(0.0, 6.0)
 }

@@ -60,6 +60,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, by: Activation) -> Tensor<D> {
         Activation::GeluTanh => activation::gelu_tanh(x),
         Activation::Relu => activation::relu(x),
         Activation::LeakyRelu(slope) => activation::leaky_relu(x, slope),
+        Activation::Relu6 => activation::relu6(x),
     }
 }
 

@@ -55,6 +55,11 @@ pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if has_form(&x) { apply1(Pointwise(Activation::Relu), x) } else { burn::tensor::activation::relu(x) }
 }
 
+/// `max(x, 0)`, 6 at most.
+pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if has_form(&x) { apply1(Pointwise(Activation::Relu6), x) } else { x.clamp(0.0, 6.0) }
+}
+
 fn has_form<const D: usize>(x: &Tensor<D>) -> bool {
     runs_on(x, true) != Form::Reference
 }

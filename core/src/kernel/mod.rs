@@ -39,7 +39,7 @@ pub mod threads;
 pub mod upsample;
 
 pub use activated::{Activation, conv2d_activated, linear_activated};
-pub use activation::{gelu, gelu_tanh, leaky_relu, relu, silu};
+pub use activation::{gelu, gelu_tanh, leaky_relu, relu, relu6, silu};
 pub use attention::attention;
 pub use batch_norm::{BatchNormConfig, batch_moments, batch_norm};
 pub use conv::{Conv, conv2d};

@@ -18,6 +18,8 @@ pub enum Activation {
     Relu,
     /// `x` above 0, `slope · x` below.
     LeakyRelu(f32),
+    /// `x` between 0 and 6, the nearer of them outside.
+    Relu6,
 }
 
 /// `y = f(x)`, same length.
@@ -47,6 +49,10 @@ pub fn apply(x: &[f32], y: &mut [f32], activation: Activation) {
         Activation::GeluTanh => map(x, y, gelu),
         Activation::Relu => map(x, y, |_, x| if x < 0.0 { 0.0 } else { x }),
         Activation::LeakyRelu(slope) => map(x, y, move |_, x| if x < 0.0 { slope * x } else { x }),
+        Activation::Relu6 => map(x, y, |_, x| {
+            let above = if x < 0.0 { 0.0 } else { x };
+            if above > 6.0 { 6.0 } else { above }
+        }),
     }
 }
 
@@ -58,6 +64,7 @@ pub fn apply_backward(x: &[f32], g: &mut [f32], value: Option<&mut [f32]>, activ
         // Chosen, not multiplied: nothing of an infinite g gets through a closed ReLU.
         Activation::Relu => map_back(x, g, |_, x, g| if x > 0.0 { g } else { 0.0 }),
         Activation::LeakyRelu(slope) => map_back(x, g, move |_, x, g| if x > 0.0 { g } else { slope * g }),
+        Activation::Relu6 => map_back(x, g, |_, x, g| if x > 0.0 && x < 6.0 { g } else { 0.0 }),
     }
     if let Some(value) = value {
         apply(x, value, activation);
@@ -136,16 +143,22 @@ mod tests {
             }
             Activation::Relu => x.max(0.0),
             Activation::LeakyRelu(slope) => x.max(0.0) + f64::from(slope) * x.min(0.0),
+            Activation::Relu6 => x.clamp(0.0, 6.0),
         }
     }
 
-    const ALL: [Activation; 4] =
-        [Activation::Silu, Activation::GeluTanh, Activation::Relu, Activation::LeakyRelu(0.2)];
+    const ALL: [Activation; 5] = [
+        Activation::Silu,
+        Activation::GeluTanh,
+        Activation::Relu,
+        Activation::LeakyRelu(0.2),
+        Activation::Relu6,
+    ];
 
     #[test]
     fn values_and_slopes_agree_with_the_formulas() {
         for n in [1, 15, 33, 70_001] {
-            let x: Vec<f32> = values(5, n).iter().map(|v| v * 6.0).collect();
+            let x: Vec<f32> = values(5, n).iter().map(|v| v * 9.0).collect();
             let g = values(6, n);
             for f in ALL {
                 let y: Vec<f64> = x.iter().map(|&v| exact(f64::from(v), f)).collect();
@@ -154,6 +167,7 @@ mod tests {
                     Activation::Relu => f64::from(u8::from(v > 0.0)),
                     Activation::LeakyRelu(slope) if v <= 0.0 => f64::from(slope),
                     Activation::LeakyRelu(_) => 1.0,
+                    Activation::Relu6 => f64::from(u8::from(v > 0.0 && v < 6.0)),
                     _ => (exact(v + 1e-6, f) - exact(v - 1e-6, f)) / 2e-6,
                 };
                 let dx: Vec<f64> =

@@ -178,7 +178,7 @@ pub fn variants() -> Vec<Program> {
                 all.push(plan.program(&MATMUL, &values));
             }
         }
-        for act in 0..4 {
+        for act in 0..5 {
             let mut values = FORWARD.to_vec();
             values.extend([("bias", 1), ("act", act), ("saves", u32::from(act > 0))]);
             all.push(plan.program(&MATMUL, &values));

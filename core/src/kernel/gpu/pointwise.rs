@@ -30,13 +30,14 @@ pub fn numbered(activation: Option<Activation>) -> (u32, f32) {
         Some(Activation::GeluTanh) => (2, 0.0),
         Some(Activation::Relu) => (3, 0.0),
         Some(Activation::LeakyRelu(slope)) => (3, slope),
+        Some(Activation::Relu6) => (4, 0.0),
     }
 }
 
 pub fn variants() -> Vec<Program> {
     let mut all: Vec<_> =
         [&GATED, &GATED_BACKWARD, &NEAREST, &NEAREST_BACKWARD].into_iter().map(plain).collect();
-    for act in 0..4 {
+    for act in 0..5 {
         all.push(Program::new(&ACTIVATION, &[("wg", WG), ("act", act)]));
         all.push(Program::new(&ACTIVATION_BACKWARD, &[("wg", WG), ("act", act)]));
     }

@@ -100,14 +100,18 @@ fn chart_picture(shared: &super::SharedChart) -> Option<Rgb8> {
     }
     let frame = Frame::around(&points);
     let width = CHART_WIDTH;
-    let top = 3 * LINE;
+    let columns = width / LETTER_WIDE;
+    // A figure's name, and behind it in brackets how it was measured.
+    let (name, how) = shared.title.split_once(" [").unwrap_or((&shared.title, ""));
+    let heading = [
+        text_block(&wrapped(name, columns), INK),
+        text_block(&wrapped(how.trim_end_matches(']'), columns), SOFT),
+        legend(series.iter().map(|(run, curve, _)| (curve.name.as_str(), colour(*run))), columns),
+    ];
+    let heading = stacked(&heading, 0);
+    let top = heading.height + LINE;
     let mut sheet = Rgb8::filled(width, top + PLOT_HEIGHT + 2 * LINE, PAPER);
-    write(&mut sheet, 0, 0, &shared.title, INK);
-    let mut left = 0;
-    for (run, curve, _) in &series {
-        write(&mut sheet, left, LINE, &curve.name, colour(*run));
-        left += (curve.name.chars().count() + 2) * LETTER_WIDE;
-    }
+    sheet.paste(&heading, 0, 0);
     let place = |x: f64, y: f64| {
         let (across, up) = frame.share(x, y);
         (AXIS as f64 + across * (width - AXIS - 1) as f64, top as f64 + (1.0 - up) * PLOT_HEIGHT as f64)
@@ -137,6 +141,24 @@ fn chart_picture(shared: &super::SharedChart) -> Option<Rgb8> {
         }
     }
     Some(sheet)
+}
+
+/// Names in their colours, in as many lines of `columns` letters as they need.
+fn legend<'a>(names: impl Iterator<Item = (&'a str, [u8; 3])>, columns: usize) -> Rgb8 {
+    let (mut places, mut column, mut row) = (Vec::new(), 0, 0);
+    for (name, colour) in names {
+        let long = name.chars().count();
+        if column > 0 && column + long > columns {
+            (column, row) = (0, row + 1);
+        }
+        places.push((name, colour, column, row));
+        column += long + 2;
+    }
+    let mut sheet = Rgb8::filled(columns * LETTER_WIDE, (row + 1) * LINE, PAPER);
+    for (name, colour, column, row) in places {
+        write(&mut sheet, column * LETTER_WIDE, row * LINE, name, colour);
+    }
+    sheet
 }
 
 /// A straight line of `thick` pixels.
@@ -172,8 +194,9 @@ fn text_block(lines: &[String], colour: [u8; 3]) -> Rgb8 {
     sheet
 }
 
+/// The words of `text` in lines of at most `columns` letters, if no word is longer.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
+    let mut lines: Vec<String> = text.split_whitespace().take(1).map(|_| String::new()).collect();
     for word in text.split_whitespace() {
         let last = lines.last().map_or(0, |line| line.chars().count());
         if last > 0 && last + 1 + word.chars().count() > columns {
@@ -250,5 +273,17 @@ mod tests {
     fn long_sentences_are_wrapped() {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
+        assert!(wrapped("", 3).is_empty());
+    }
+
+    #[test]
+    fn names_that_do_not_fit_side_by_side_take_more_lines() {
+        let names = || ["repa-e", "vanilla", "naive"].into_iter().zip(COLOURS);
+        assert_eq!(legend(names(), 40).height, LINE);
+        let narrow = legend(names(), 9);
+        assert_eq!((narrow.height, narrow.width), (3 * LINE, 9 * LETTER_WIDE));
+        // The last letter of each is drawn, none is cut.
+        let ink = |sheet: &Rgb8| sheet.pixels.iter().filter(|value| **value != 255).count();
+        assert_eq!(ink(&narrow), ink(&legend(names(), 40)));
     }
 }
