@@ -157,7 +157,9 @@ fn read_into(folder: &Path, name: &str, sources: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = format!("{name}/{}", path.file_name().unwrap().to_string_lossy());
-        if path.is_dir() {
+        if path.is_dir() && path.ends_with("tests") {
+            continue; // as the tests at the end of a file
+        } else if path.is_dir() {
             read_into(&path, &name, sources);
         } else if name.ends_with(".rs") {
             sources.push((name, fs::read_to_string(&path).unwrap()));

@@ -47,9 +47,12 @@ def lines(path):
 
 
 def evaluations(folder):
-    """{figure: {step: value}}; a later measurement of a step replaces an earlier one."""
+    """{figure: {step: value}} by the measurements with the most samples; a later one of a step replaces an earlier."""
     found = {}
-    for row in lines(folder / "evaluations.jsonl"):
+    rows = lines(folder / "evaluations.jsonl")
+    samples = lambda row: max((int(n) for name in row for n in re.findall(r"(\d+) samples", name)), default=0)
+    most = max(map(samples, rows), default=0)
+    for row in (row for row in rows if samples(row) == most):
         for name, value in row.items():
             short = name.split(" [")[0]
             if short in {f[0] for f in FIGURES} and value is not None:

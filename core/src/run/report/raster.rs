@@ -1,6 +1,7 @@
 //! A comparison as one picture: the main charts, then the samples. Plain pixels, with the
 //! 5 × 7 letters of character displays, so that no font has to come along.
 
+use super::SharedChart;
 use super::chart::{self, Frame};
 use super::comparison::ComparisonPage;
 use crate::run::picture::Rgb8;
@@ -29,7 +30,10 @@ const AXIS: usize = 8 * LETTER_WIDE;
 pub(super) fn comparison(page: &ComparisonPage) -> Rgb8 {
     let sentence = wrapped(&page.sentence, (WIDTH - 2 * MARGIN) / LETTER_WIDE);
     let mut parts: Vec<Rgb8> = vec![text_block(&sentence, INK)];
-    let charts: Vec<Rgb8> = page.charts.iter().filter(|c| c.is_main).filter_map(chart_picture).collect();
+    // A single point is a number of the page's table, not a curve.
+    let shown =
+        |chart: &&SharedChart| chart.is_main && chart.curves.iter().any(|(_, curve)| curve.points.len() > 1);
+    let charts: Vec<Rgb8> = page.charts.iter().filter(shown).filter_map(chart_picture).collect();
     parts.push(beside(&charts));
     for grids in &page.grids {
         let pictures: Vec<Rgb8> = grids
@@ -91,7 +95,7 @@ fn beside(pictures: &[Rgb8]) -> Rgb8 {
     stacked(&rows.iter().map(row_picture).collect::<Vec<_>>(), MARGIN)
 }
 
-fn chart_picture(shared: &super::SharedChart) -> Option<Rgb8> {
+fn chart_picture(shared: &SharedChart) -> Option<Rgb8> {
     let series: Vec<_> =
         shared.curves.iter().map(|(run, curve)| (*run, curve, chart::drawn(curve))).collect();
     let points: Vec<Vec<(f64, f64)>> = series.iter().map(|(_, _, points)| points.clone()).collect();

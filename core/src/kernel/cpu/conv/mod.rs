@@ -14,8 +14,6 @@ mod patches;
 #[cfg(test)]
 mod tests;
 mod tile;
-#[cfg(test)]
-mod times;
 mod toom;
 mod transposed;
 mod weight;

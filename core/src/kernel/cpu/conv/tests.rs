@@ -1,5 +1,7 @@
 //! All forms against the definition, on the best instruction set and on the portable one.
 
+mod times;
+
 use super::super::testing::{assert_close, values};
 use super::*;
 

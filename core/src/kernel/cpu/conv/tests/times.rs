@@ -1,20 +1,20 @@
 //! How fast the convolutions of a step are, one by one:
 //!
 //! ```sh
-//! RAYON_NUM_THREADS=1 cargo test --release --workspace --lib conv::times -- --ignored --nocapture
+//! RAYON_NUM_THREADS=1 cargo test --release --workspace --lib convolutions_of_a_step -- --ignored --nocapture
 //! ```
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use super::super::testing::values;
 use super::*;
+use crate::kernel::cpu::pool;
 
 /// Milliseconds of the fastest of nine calls.
 fn fastest(mut call: impl FnMut() -> Vec<f32>) -> f64 {
     let once = |_| {
         let began = Instant::now();
-        super::super::pool::give(black_box(call()));
+        pool::give(black_box(call()));
         began.elapsed().as_secs_f64() * 1e3
     };
     (0..9).map(once).fold(f64::INFINITY, f64::min)
