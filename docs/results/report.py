@@ -23,8 +23,21 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).resolve().parent
-ORDER = ["vanilla", "repa", "repa-e", "repa-e-from-vae", "naive", "vanilla-on-e2e", "repa-on-e2e"]
-COLOURS = dict(zip(ORDER, ["#8a8f98", "#3b82c4", "#d1495b", "#e08e45", "#6b4fa0", "#5aa469", "#2a7f62"]))
+COLOURS = {
+    "vanilla": "#8a8f98",
+    "vanilla-long": "#5b5f66",
+    "repa": "#3b82c4",
+    "repa-long": "#1f4e80",
+    "repa-e": "#d1495b",
+    "repa-e-from-vae": "#e08e45",
+    "naive": "#6b4fa0",
+    "vanilla-on-e2e": "#5aa469",
+    "repa-on-e2e": "#2a7f62",
+}
+ORDER = list(COLOURS)
+# The run that made the autoencoder on which a run stands; its time counts too.
+BEFORE = {name: "vae" for name in ("vanilla", "vanilla-long", "repa", "repa-long", "repa-e-from-vae")}
+BEFORE |= {"vanilla-on-e2e": "repa-e", "repa-on-e2e": "repa-e"}
 FIGURES = [
     ("frechet", "Fréchet distance", 2, "low"),
     ("kid", "KID × 1000", 2, "low"),
@@ -162,16 +175,29 @@ def figures(measured):
     table(["run", "step", *[label for _, label, *_ in FIGURES]], rows)
 
 
-def over_training(measured, seconds, path):
+def over_time(runs, seconds, path):
+    """Fréchet distance against time, the autoencoder's own training included."""
+    last = {run.name: max(run.steps("frechet") or run.steps("eval_psnr")) for run in runs}
+    spent = lambda name, step: step * seconds[name]
+    before = lambda name: spent(BEFORE[name], last[BEFORE[name]]) if name in BEFORE else 0
+    timed = [run for run in runs if run.steps("frechet") and run.name in seconds]
+    over = {run.name: {before(run.name) + spent(run.name, s): v for s, v in run.curve("frechet").items()} for run in timed}
+    title = "Fréchet distance against training time"
+    plot(title, "seconds on two CPU cores, with the autoencoder's own training", over, path("time"), "Fréchet distance")
+    print("Fréchet distance at equal time (the last measurement within it, its time in brackets):\n")
+    budgets = sorted({max(over[name]) for name in ("vanilla", "repa-e", "vanilla-long", "repa-long") if name in over})
+    found = lambda points, limit: max((at for at in points if at <= limit + 1), default=None)
+    cell_at = lambda points, at: f"{points[at][0]:.2f} ({at:.0f} s)" if at is not None else "–"
+    rows = [[n, *[cell_at(points, found(points, limit)) for limit in budgets]] for n, points in over.items()]
+    table(["run", *[f"{limit:.0f} s" for limit in budgets]], rows)
+
+
+def over_training(measured, path):
     steps = sorted({step for run in measured for step in run.steps("frechet")})
     print("Fréchet distance over training:\n")
     table(["run", *map(str, steps)], [[run.name, *[cell(run.at("frechet", s), 1) for s in steps]] for run in measured])
     curves = {run.name: run.curve("frechet") for run in measured}
     plot("Fréchet distance against steps", "step", curves, path("frechet"), "Fréchet distance")
-    if seconds:
-        over = {n: {s * seconds[n]: v for s, v in points.items()} for n, points in curves.items() if n in seconds}
-        unit = "seconds on two CPU cores, without the tokenizer's own training"
-        plot("Fréchet distance against training time", unit, over, path("time"), "Fréchet distance")
     print("First measured step at which a run is as good as another at its end (means over seeds):\n")
     ends = {run.name: run.end("frechet") for run in measured}
     head = ["run", *[f"end of {n} ({v:.1f})" for n, v in ends.items()]]
@@ -215,7 +241,9 @@ def main():
         return HERE.parent / "pictures" / f"results-{args.set}-{figure}.png"
 
     figures(measured)
-    over_training(measured, seconds, path)
+    over_training(measured, path)
+    if seconds:
+        over_time(runs, seconds, path)
     autoencoders(runs, path)
 
 

@@ -6,7 +6,8 @@
 #
 #   TANDEM=target/release/tandem   the program
 #   SEEDS="0"                      e.g. "0 1 2"
-#   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone
+#   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone; the runs called
+#                                  "long" take three times as many: as much time as a joint run, and more
 #   JUDGE=tandem-judge             or a file: lpips_vgg16.safetensors
 #   NUM=1000                       samples for each measurement
 #   ONLY="vae repa-e ..."          only these runs; calls with other runs or seeds may go on beside each other
@@ -17,7 +18,8 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 TANDEM=${TANDEM:-target/release/tandem}
 SEEDS=${SEEDS:-0} STEPS=${STEPS:-600} VAE_STEPS=${VAE_STEPS:-600}
 JUDGE=${JUDGE:-tandem-judge} NUM=${NUM:-1000}
-ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e"
+LONG=$((3 * STEPS))
+ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e vanilla-long repa-long"
 ONLY=${ONLY:-$ALL}
 DEVICE=${DEVICE:-auto}
 mkdir -p "$OUT"
@@ -59,10 +61,16 @@ for seed in $SEEDS; do
   if wanted repa-e-from-vae; then
     train repa-e-from-vae "$seed" --data "$DATA" --method repa-e --vae "$vae" --steps "$STEPS"
   fi
-  if wanted vanilla || wanted repa; then cache vae "$seed"; fi
+  if wanted vanilla || wanted repa || wanted vanilla-long || wanted repa-long; then cache vae "$seed"; fi
   for method in vanilla repa; do
     if wanted $method; then
       train $method "$seed" --data "$OUT/latents-vae-seed$seed" --method $method --vae "$vae" --steps "$STEPS"
+    fi
+  done
+  for method in vanilla repa; do
+    if wanted $method-long; then
+      train $method-long "$seed" --data "$OUT/latents-vae-seed$seed" --method $method --vae "$vae" --steps "$LONG" \
+        --set train.keep_every="$STEPS" --set train.checkpoint_every="$STEPS"
     fi
   done
   if wanted vanilla-on-e2e || wanted repa-on-e2e; then cache repa-e "$seed"; fi
