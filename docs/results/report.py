@@ -31,13 +31,14 @@ COLOURS = {
     "repa-e": "#d1495b",
     "repa-e-from-vae": "#e08e45",
     "naive": "#6b4fa0",
+    "vanilla-on-vae-long": "#b08968",
     "vanilla-on-e2e": "#5aa469",
     "repa-on-e2e": "#2a7f62",
 }
 ORDER = list(COLOURS)
 # The run that made the autoencoder on which a run stands; its time counts too.
 BEFORE = {name: "vae" for name in ("vanilla", "vanilla-long", "repa", "repa-long", "repa-e-from-vae")}
-BEFORE |= {"vanilla-on-e2e": "repa-e", "repa-on-e2e": "repa-e"}
+BEFORE |= {"vanilla-on-e2e": "repa-e", "repa-on-e2e": "repa-e", "vanilla-on-vae-long": "vae-long"}
 FIGURES = [
     ("frechet", "Fréchet distance", 2, "low"),
     ("kid", "KID × 1000", 2, "low"),
@@ -206,7 +207,7 @@ def over_training(measured, path):
 
 def autoencoders(runs, path):
     print("Autoencoders on held-out pictures, at the end (two-stage runs do not change theirs):\n")
-    joint = [run for run in runs if run.name in ("vae", "repa-e", "repa-e-from-vae", "naive") and run.steps("eval_psnr")]
+    joint = [run for run in runs if run.name in ("vae", "vae-long", "repa-e", "repa-e-from-vae", "naive") and run.steps("eval_psnr")]
     rows = []
     for run in joint:
         last = run.steps("eval_psnr")[-1]
@@ -229,7 +230,7 @@ def main():
     for config in sorted(args.out.glob("*-seed*/config.toml")) if args.out else []:
         keep(config.parent, HERE / args.set / config.parent.name)
     runs = []
-    for name in [*ORDER, "vae"]:
+    for name in [*ORDER, "vae", "vae-long"]:
         run = Runs(name)
         for kept in sorted((HERE / args.set).glob(f"{name}-seed*")):
             run.add(kept)

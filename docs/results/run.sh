@@ -7,7 +7,8 @@
 #   TANDEM=target/release/tandem   the program
 #   SEEDS="0"                      e.g. "0 1 2"
 #   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone; the runs called
-#                                  "long" take three times as many: as much time as a joint run, and more
+#                                  "long" take three times as many: as much time as a joint run, and more;
+#                                  vae-long twice as many, as the autoencoder of repa-e-from-vae has seen
 #   JUDGE=tandem-judge             or a file: lpips_vgg16.safetensors
 #   NUM=1000                       samples for each measurement
 #   ONLY="vae repa-e ..."          only these runs; calls with other runs or seeds may go on beside each other
@@ -20,6 +21,7 @@ SEEDS=${SEEDS:-0} STEPS=${STEPS:-600} VAE_STEPS=${VAE_STEPS:-600}
 JUDGE=${JUDGE:-tandem-judge} NUM=${NUM:-1000}
 LONG=$((3 * STEPS))
 ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e vanilla-long repa-long"
+ALL="$ALL vae-long vanilla-on-vae-long"
 ONLY=${ONLY:-$ALL}
 DEVICE=${DEVICE:-auto}
 mkdir -p "$OUT"
@@ -73,6 +75,12 @@ for seed in $SEEDS; do
         --set train.keep_every="$STEPS" --set train.checkpoint_every="$STEPS"
     fi
   done
+  if wanted vae-long; then train vae-long "$seed" --data "$DATA" --method vae --steps $((2 * VAE_STEPS)); fi
+  if wanted vanilla-on-vae-long; then
+    cache vae-long "$seed"
+    train vanilla-on-vae-long "$seed" --data "$OUT/latents-vae-long-seed$seed" --method vanilla \
+      --vae "$OUT/vae-long-seed$seed" --steps "$STEPS"
+  fi
   if wanted vanilla-on-e2e || wanted repa-on-e2e; then cache repa-e "$seed"; fi
   for method in vanilla repa; do
     if wanted $method-on-e2e; then
@@ -82,7 +90,7 @@ for seed in $SEEDS; do
   runs=()
   for name in $ALL; do
     run=$OUT/$name-seed$seed
-    { [ "$name" != vae ] && wanted "$name"; } || continue
+    { [[ $name != vae && $name != vae-long ]] && wanted "$name"; } || continue
     measure "$name" "$seed"
     runs+=("$run")
   done
