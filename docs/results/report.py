@@ -46,6 +46,7 @@ FIGURES = [
     ("recall", "recall", 3, "high"),
     ("transformer cknna", "CKNNA, transformer", 3, "high"),
     ("latents cknna", "CKNNA, latents", 3, "high"),
+    ("reconstruction frechet", "reconstruction Fréchet", 2, "low"),
 ]
 STRUCTURE = [
     ("eval_psnr", "PSNR, dB", 2),
@@ -220,6 +221,23 @@ def autoencoders(runs, path):
             plot(f"Latents: {label} over training", "step", series, path(name), label)
 
 
+def samples(out, path):
+    """The last preview's samples of the first seed's runs, side by side."""
+    shown = ["vanilla", "repa", "repa-e", "repa-e-from-vae", "vanilla-on-e2e", "naive"]
+    grids = {name: sorted(out.glob(f"{name}-seed0/previews/samples-*.png")) for name in shown}
+    if not all(grids.values()):
+        return
+    figure, places = plt.subplots(2, 3, figsize=(9, 6.3), dpi=100)
+    for place, (name, found) in zip(places.flat, grids.items()):
+        place.imshow(plt.imread(found[-1]), interpolation="nearest")
+        place.set_title(name, fontsize=9, loc="left")
+        place.set_axis_off()
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+    print(f"![Samples at the last step, equal noise and labels](pictures/{path.name})\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set")
@@ -246,6 +264,8 @@ def main():
     if seconds:
         over_time(runs, seconds, path)
     autoencoders(runs, path)
+    if args.out:
+        samples(args.out, path("samples"))
 
 
 if __name__ == "__main__":
