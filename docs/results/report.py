@@ -29,6 +29,7 @@ COLOURS = {
     "repa": "#3b82c4",
     "repa-long": "#1f4e80",
     "repa-e": "#d1495b",
+    "repa-e-settled": "#8c1c2f",
     "repa-e-from-vae": "#e08e45",
     "naive": "#6b4fa0",
     "vanilla-on-vae-long": "#b08968",

@@ -21,7 +21,7 @@ SEEDS=${SEEDS:-0} STEPS=${STEPS:-600} VAE_STEPS=${VAE_STEPS:-600}
 JUDGE=${JUDGE:-tandem-judge} NUM=${NUM:-1000}
 LONG=$((3 * STEPS))
 ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e vanilla-long repa-long"
-ALL="$ALL vae-long vanilla-on-vae-long"
+ALL="$ALL vae-long vanilla-on-vae-long repa-e-settled"
 ONLY=${ONLY:-$ALL}
 DEVICE=${DEVICE:-auto}
 mkdir -p "$OUT"
@@ -35,6 +35,18 @@ train() {
   else
     "$TANDEM" train --preset "$HERE/$SET.toml" --seed "$seed" --out "$run" --device "$DEVICE" "$@"
   fi
+}
+
+# settle JOINT RUN: the last third of a joint run again, with an autoencoder that hardly moves.
+settle() {
+  if [ ! -e "$2/config.toml" ]; then
+    cp -r "$1" "$2.begun"
+    rm -rf "$2.begun/run.lock" "$2.begun/evaluations.jsonl" "$2.begun/eval.json" \
+      "$2.begun/checkpoints/step-$(printf %08d "$STEPS")" "$2.begun/checkpoints/step-$(printf %08d $((STEPS / 3)))"
+    sed -i 's/^vae_lr = .*/vae_lr = 0.000025/' "$2.begun/config.toml"
+    mv "$2.begun" "$2"
+  fi
+  "$TANDEM" train --resume "$2" --device "$DEVICE"
 }
 
 # measure NAME SEED: every kept checkpoint that has no figures yet; without guidance, as the paper's tables.
@@ -59,6 +71,7 @@ for seed in $SEEDS; do
   vae=$OUT/vae-seed$seed e2e=$OUT/repa-e-seed$seed
   if wanted vae; then train vae "$seed" --data "$DATA" --method vae --steps "$VAE_STEPS"; fi
   if wanted repa-e; then train repa-e "$seed" --data "$DATA" --method repa-e --steps "$STEPS"; fi
+  if wanted repa-e-settled; then settle "$e2e" "$OUT/repa-e-settled-seed$seed"; fi
   if wanted naive; then train naive "$seed" --data "$DATA" --method naive --steps "$STEPS"; fi
   if wanted repa-e-from-vae; then
     train repa-e-from-vae "$seed" --data "$DATA" --method repa-e --vae "$vae" --steps "$STEPS"
