@@ -27,7 +27,6 @@ COLOURS = {
     "vanilla": "#8a8f98",
     "vanilla-long": "#5b5f66",
     "repa": "#3b82c4",
-    "repa-long": "#1f4e80",
     "repa-e": "#d1495b",
     "repa-e-settled": "#8c1c2f",
     "repa-e-from-vae": "#e08e45",
@@ -35,19 +34,20 @@ COLOURS = {
     "vanilla-on-vae-long": "#b08968",
     "vanilla-on-e2e": "#5aa469",
     "repa-on-e2e": "#2a7f62",
+    "vae": "#444444",
+    "vae-long": "#c9a227",
 }
-ORDER = list(COLOURS)
 # The run that made the autoencoder on which a run stands; its time counts too.
-BEFORE = {name: "vae" for name in ("vanilla", "vanilla-long", "repa", "repa-long", "repa-e-from-vae")}
+BEFORE = {name: "vae" for name in ("vanilla", "vanilla-long", "repa", "repa-e-from-vae")}
 BEFORE |= {"vanilla-on-e2e": "repa-e", "repa-on-e2e": "repa-e", "vanilla-on-vae-long": "vae-long"}
 FIGURES = [
-    ("frechet", "Fréchet distance", 2, "low"),
-    ("kid", "KID × 1000", 2, "low"),
-    ("precision", "precision", 3, "high"),
-    ("recall", "recall", 3, "high"),
-    ("transformer cknna", "CKNNA, transformer", 3, "high"),
-    ("latents cknna", "CKNNA, latents", 3, "high"),
-    ("reconstruction frechet", "reconstruction Fréchet", 2, "low"),
+    ("frechet", "Fréchet distance", 2),
+    ("kid", "KID × 1000", 2),
+    ("precision", "precision", 3),
+    ("recall", "recall", 3),
+    ("transformer cknna", "CKNNA, transformer", 3),
+    ("latents cknna", "CKNNA, latents", 3),
+    ("reconstruction frechet", "reconstruction Fréchet", 2),
 ]
 STRUCTURE = [
     ("eval_psnr", "PSNR, dB", 2),
@@ -109,9 +109,8 @@ def keep(source, kept):
     if (source / "evaluations.jsonl").exists():
         shutil.copy(source / "evaluations.jsonl", kept / "evaluations.jsonl")
     config = (source / "config.toml").read_text()
-    for key, place in (("source", "DATA.zip"), ("init_from", "")):
-        named = lambda found: f'{key} = "{place if found[2].endswith(".zip") else "OUT/" + found[2]}"'
-        config = re.sub(rf'^{key} = "(.*/)?([^/"]+)"$', named, config, flags=re.MULTILINE)
+    named = lambda found: f'{found[1]} = "{"DATA.zip" if found[2].endswith(".zip") else "OUT/" + found[2]}"'
+    config = re.sub(r'^(source|init_from) = "(?:.*/)?([^/"]+)"$', named, config, flags=re.MULTILINE)
     (kept / "config.toml").write_text(config)
     names = ["step", *sorted(name for name, *_ in STRUCTURE)]
     rows = [{n: row[n] for n in names if n in row} for row in lines(source / "metrics.jsonl")]
@@ -150,7 +149,7 @@ def plot(title, unit, series, path, ylabel):
     figure, axes = plt.subplots(figsize=(7.2, 4.0), dpi=120)
     for name, points in series.items():
         x = sorted(points)
-        colour = COLOURS.get(name, "#444")
+        colour = COLOURS[name]
         axes.plot(x, [points[at][0] for at in x], marker="o", markersize=3.5, linewidth=1.6, color=colour, label=name)
         axes.fill_between(x, [points[at][1] for at in x], [points[at][2] for at in x], color=colour, alpha=0.15, linewidth=0)
     axes.set(title=title, xlabel=unit, ylabel=ylabel)
@@ -174,8 +173,8 @@ def figures(measured):
     rows = []
     for run in measured:
         last = run.steps("frechet")[-1]
-        rows.append([run.name, str(last), *[cell(run.at(key, last), digits) for key, _, digits, _ in FIGURES]])
-    table(["run", "step", *[label for _, label, *_ in FIGURES]], rows)
+        rows.append([run.name, str(last), *[cell(run.at(key, last), digits) for key, _, digits in FIGURES]])
+    table(["run", "step", *[label for _, label, _ in FIGURES]], rows)
 
 
 def over_time(runs, seconds, path):
@@ -188,7 +187,7 @@ def over_time(runs, seconds, path):
     title = "Fréchet distance against training time"
     plot(title, "seconds on two CPU cores, with the autoencoder's own training", over, path("time"), "Fréchet distance")
     print("Fréchet distance at equal time (the last measurement within it, its time in brackets):\n")
-    budgets = sorted({max(over[name]) for name in ("vanilla", "repa-e", "vanilla-long", "repa-long") if name in over})
+    budgets = sorted({max(over[name]) for name in ("vanilla", "repa-e", "vanilla-long") if name in over})
     found = lambda points, limit: max((at for at in points if at <= limit + 1), default=None)
     cell_at = lambda points, at: f"{points[at][0]:.2f} ({at:.0f} s)" if at is not None else "–"
     rows = [[n, *[cell_at(points, found(points, limit)) for limit in budgets]] for n, points in over.items()]
@@ -249,7 +248,7 @@ def main():
     for config in sorted(args.out.glob("*-seed*/config.toml")) if args.out else []:
         keep(config.parent, HERE / args.set / config.parent.name)
     runs = []
-    for name in [*ORDER, "vae", "vae-long"]:
+    for name in COLOURS:
         run = Runs(name)
         for kept in sorted((HERE / args.set).glob(f"{name}-seed*")):
             run.add(kept)

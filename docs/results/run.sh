@@ -6,9 +6,9 @@
 #
 #   TANDEM=target/release/tandem   the program
 #   SEEDS="0"                      e.g. "0 1 2"
-#   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone; the runs called
-#                                  "long" take three times as many: as much time as a joint run, and more;
-#                                  vae-long twice as many, as the autoencoder of repa-e-from-vae has seen
+#   STEPS=600   VAE_STEPS=600      steps of joint and second-stage runs, of the tokenizer alone; vanilla-long
+#                                  takes three times as many, vae-long twice as many (what the autoencoder of
+#                                  repa-e-from-vae has seen)
 #   JUDGE=tandem-judge             or a file: lpips_vgg16.safetensors
 #   NUM=1000                       samples for each measurement
 #   ONLY="vae repa-e ..."          only these runs; calls with other runs or seeds may go on beside each other
@@ -20,7 +20,7 @@ TANDEM=${TANDEM:-target/release/tandem}
 SEEDS=${SEEDS:-0} STEPS=${STEPS:-600} VAE_STEPS=${VAE_STEPS:-600}
 JUDGE=${JUDGE:-tandem-judge} NUM=${NUM:-1000}
 LONG=$((3 * STEPS))
-ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e vanilla-long repa-long"
+ALL="vae repa-e vanilla repa naive repa-e-from-vae repa-on-e2e vanilla-on-e2e vanilla-long"
 ALL="$ALL vae-long vanilla-on-vae-long repa-e-settled"
 ONLY=${ONLY:-$ALL}
 DEVICE=${DEVICE:-auto}
@@ -40,11 +40,14 @@ train() {
 # settle JOINT RUN: the last third of a joint run again, with an autoencoder that hardly moves.
 settle() {
   if [ ! -e "$2/config.toml" ]; then
-    cp -r "$1" "$2.begun"
-    rm -rf "$2.begun/run.lock" "$2.begun/evaluations.jsonl" "$2.begun/eval.json" \
-      "$2.begun/checkpoints/step-$(printf %08d "$STEPS")" "$2.begun/checkpoints/step-$(printf %08d $((STEPS / 3)))"
-    sed -i 's/^vae_lr = .*/vae_lr = 0.000025/' "$2.begun/config.toml"
-    mv "$2.begun" "$2"
+    local begun=$OUT/begun
+    rm -rf "$begun" && cp -r "$1" "$begun"
+    rm -f "$begun/run.lock" "$begun/evaluations.jsonl" "$begun/eval.json"
+    for checkpoint in "$begun"/checkpoints/step-*; do
+      [ $((10#${checkpoint##*-})) -le $((2 * STEPS / 3)) ] || rm -r "$checkpoint"
+    done
+    sed 's/^vae_lr = .*/vae_lr = 0.000025/' "$1/config.toml" > "$begun/config.toml"
+    mv "$begun" "$2"
   fi
   "$TANDEM" train --resume "$2" --device "$DEVICE"
 }
@@ -76,18 +79,16 @@ for seed in $SEEDS; do
   if wanted repa-e-from-vae; then
     train repa-e-from-vae "$seed" --data "$DATA" --method repa-e --vae "$vae" --steps "$STEPS"
   fi
-  if wanted vanilla || wanted repa || wanted vanilla-long || wanted repa-long; then cache vae "$seed"; fi
+  if wanted vanilla || wanted repa || wanted vanilla-long; then cache vae "$seed"; fi
   for method in vanilla repa; do
     if wanted $method; then
       train $method "$seed" --data "$OUT/latents-vae-seed$seed" --method $method --vae "$vae" --steps "$STEPS"
     fi
   done
-  for method in vanilla repa; do
-    if wanted $method-long; then
-      train $method-long "$seed" --data "$OUT/latents-vae-seed$seed" --method $method --vae "$vae" --steps "$LONG" \
-        --set train.keep_every="$STEPS" --set train.checkpoint_every="$STEPS"
-    fi
-  done
+  if wanted vanilla-long; then
+    train vanilla-long "$seed" --data "$OUT/latents-vae-seed$seed" --method vanilla --vae "$vae" --steps "$LONG" \
+      --set train.keep_every="$STEPS" --set train.checkpoint_every="$STEPS"
+  fi
   if wanted vae-long; then train vae-long "$seed" --data "$DATA" --method vae --steps $((2 * VAE_STEPS)); fi
   if wanted vanilla-on-vae-long; then
     cache vae-long "$seed"

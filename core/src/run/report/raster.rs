@@ -200,17 +200,14 @@ fn text_block(lines: &[String], colour: [u8; 3]) -> Rgb8 {
 
 /// The words of `text` in lines of at most `columns` letters, if no word is longer.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = text.split_whitespace().take(1).map(|_| String::new()).collect();
+    let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        let last = lines.last().map_or(0, |line| line.chars().count());
-        if last > 0 && last + 1 + word.chars().count() > columns {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
                 line.push(' ');
+                line.push_str(word);
             }
-            line.push_str(word);
+            _ => lines.push(word.to_string()),
         }
     }
     lines
